@@ -1,0 +1,55 @@
+// The `cache` environment: data with random life, apart from the events. The identity vault and the device
+// registry now; profiles later. A lost or damaged cache never stops intake: it is set aside and begun anew.
+//
+// Threads: all functions may be called from any thread; writes block for a flush.
+// On disk: store/README.md, "cache".
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gateway/core/event.hpp"
+#include "gateway/core/result.hpp"
+
+namespace touchpoint::store {
+
+class Environment;
+
+class Cache {
+  public:
+    struct Options {
+        std::filesystem::path folder;        // {store.path}/cache
+        std::uint64_t bytes_max = 256u << 20;  // address space and largest file
+    };
+    // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.
+    // Fails with io, locked.
+    static Result<std::unique_ptr<Cache>> open(Options options);
+    ~Cache();
+
+    bool replaced() const noexcept { return replaced_; }
+
+    // The vault. put is durable when it returns; putting the same again changes nothing.
+    Result<void> put_identities(std::span<const Identity> identities);
+    Result<std::optional<std::string>> sealed_identity(std::string_view pseudonym) const;
+    Result<bool> erase_identity(std::string_view pseudonym);
+
+    // The device registry: key "{kind}/{device}", value a JSON object that devices/registry writes.
+    Result<void> put_devices(std::span<const std::pair<std::string, std::string>> rows);
+    Result<std::vector<std::pair<std::string, std::string>>> devices() const;
+
+  private:
+    Cache();
+    std::unique_ptr<Environment> environment_;
+    unsigned vault_ = 0;
+    unsigned registry_ = 0;
+    bool replaced_ = false;
+};
+
+}  // namespace touchpoint::store

@@ -1,0 +1,161 @@
+// The door to the disk for events. It owns the `store` thread (the committer), which makes every write and flush.
+//
+//     submit ──> group ──> commit (one transaction) ──> flush ──> horizon ──> on_horizon
+//
+// Promised
+//   Durable   Nothing beyond the durable horizon is ever shown: on_horizon and EventReader speak only of what a
+//             power cut cannot take back. The horizon is one flush behind the commit (MDB_NOMETASYNC); an idle
+//             committer flushes again at once.
+//   Ordered   Each stream counts 1, 2, 3 ... without holes within an epoch.
+//   Once      An id that the device gave, seen within the dedup window, is stored once.
+//   Whole     A transaction holds events, gap rows, dedup rows, consumer rows, deletes and the journal position.
+// Not promised
+//   The platform may see an event twice (its answer can be lost): it recognises (gateway, epoch, stream, sequence).
+//
+// Threads: every public function from any thread; callbacks run on the store thread and must not block.
+// On disk: store/README.md, format 1.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/core/clock.hpp"
+#include "gateway/core/event.hpp"
+#include "gateway/core/result.hpp"
+#include "store/cache.hpp"
+#include "store/journal.hpp"
+
+namespace touchpoint::store {
+
+class EventReader;
+
+// A named reader with a position: each push destination is one, each pull client is one.
+struct ConsumerSpec {
+    std::string name;  // [a-z0-9-]{1,64}
+    // The streams it reads and holds. `quarantine` only when the destination asks for it.
+    PerStream<bool> streams;
+};
+
+struct ConsumerState {
+    std::string name;
+    PerStream<bool> streams;
+    PerStream<Sequence> acknowledged;
+    bool configured = true;  // false: its destination was removed from the configuration
+};
+
+// A range that will not come, and why. Empty consumer: for all of them.
+struct Gap {
+    Stream stream = Stream::telemetry;
+    std::string consumer;
+    Sequence first = 0;
+    Sequence last = 0;
+    std::string reason;  // shed, expired, damaged, parked, rejected, epoch
+    std::string detail;  // JSON members without braces, may be empty
+    UtcTime time;
+};
+
+// What loop hands over: events in order, and how far the journal is covered by them.
+struct Submission {
+    std::vector<Event> events;
+    std::vector<Identity> identities;  // durable before the events that name them
+    std::uint64_t journal_end = 0;     // all frames before it are in this or an earlier submission; 0: none
+};
+
+struct HorizonNote {
+    std::uint64_t commit = 0;  // every commit up to this one is durable
+    PerStream<Sequence> horizon;
+    std::uint64_t journal_end = 0;  // cut the journal up to here
+    std::vector<Settled> settled;   // the answers that may now be given, in order of submission
+};
+
+struct StoreStats {  // one consistent picture, taken between commits
+    std::string epoch;
+    std::uint64_t commits = 0;
+    std::uint64_t flushes = 0;
+    std::uint64_t duplicates = 0;
+    std::uint64_t ids_reused = 0;
+    PerStream<Sequence> horizon;
+    PerStream<Sequence> first;  // oldest sequence still held; horizon + 1 when none
+    PerStream<std::uint64_t> events;  // held
+    PerStream<std::uint64_t> bytes;   // of chunks held
+    PerStream<UtcTime> oldest;        // recorded time of the oldest held; 0 when none
+    std::uint64_t file_bytes = 0;
+    std::uint64_t live_bytes = 0;  // used pages
+    std::uint64_t map_bytes = 0;
+    std::uint64_t dedup_ids = 0;
+    std::vector<ConsumerState> consumers;
+};
+
+class EventStore {
+  public:
+    struct Options {
+        std::filesystem::path folder;  // {store.path}/events
+        // Largest file. The last reserve_bytes are for deletes only.
+        std::uint64_t bytes_max = 4ull << 30;
+        std::uint64_t reserve_bytes = 32u << 20;
+        // How long an event that nobody waits for may wait for company: a commit costs 33 to 60 KB of flash
+        // whatever it holds.
+        std::chrono::milliseconds commit_interval{1000};
+        // Dedup window: ids are remembered this long and at least this many of them. About 13 bytes of memory
+        // and 12 bytes of disk an id.
+        std::chrono::hours dedup_age{24};
+        std::uint64_t dedup_ids = 1'000'000;
+        std::string boot_id;
+        std::vector<ConsumerSpec> consumers;
+        // Bounds of what waits in memory for the committer; submit() says full beyond them.
+        std::size_t waiting_events_max = 20'000;
+        std::size_t waiting_bytes_max = 16u << 20;
+        // Taken by value, for tests: a fixed epoch and dedup seed. Empty: random.
+        std::function<std::uint64_t()> random;
+    };
+
+    // Opens or makes the environment. A damaged one is moved aside (events.damaged-N) and a new epoch begins
+    // with a gap row in every stream. `cache` and `clock` must outlive the store.
+    // Fails with io, locked, format_too_new, wrong_machine: the box needs a person.
+    static Result<std::unique_ptr<EventStore>> open(Options options, Cache& cache, const Clock& clock);
+    ~EventStore();  // stop()
+
+    // The journal position that stands in LMDB: read before the journal is opened. Empty in a new store.
+    std::optional<JournalPosition> journal_position() const;
+    // Starts the store thread. The journal id is written with every position from now on. `on_horizon` is
+    // called after every flush, `on_failure` once if the disk refuses a write or flush that must not be
+    // repeated: the caller ends the program (systemd starts it again, the journal holds what was not durable).
+    void start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon,
+               std::function<void(Error)> on_failure);
+    // Commits and flushes everything submitted, then ends the thread. Idempotent.
+    void stop();
+
+    // Fails with full: keep it, and try again after the next on_horizon (what waits has a bound).
+    Result<void> submit(Submission&& submission);
+    // True while submit() has room for `events` more.
+    bool has_room(std::size_t events) const;
+
+    // The platform has everything of `stream` up to and including `last`. Seen by has-acknowledged readers at
+    // once, written with the next commit; after a power cut it may have to be said again. Never moves back.
+    // Ignored for a consumer that does not exist. An acknowledgement beyond the horizon is refused.
+    Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
+    // Rows for what was parked or rejected by one consumer; committed before the acknowledgement that passes it.
+    void record_gap(Gap gap);
+
+    Sequence horizon(Stream stream) const noexcept;
+    Sequence acknowledged(const std::string& consumer, Stream stream) const;
+    const std::string& epoch() const noexcept;
+    StoreStats stats() const;
+
+    // For reading between a position and the horizon. Each thread that reads makes its own.
+    std::unique_ptr<EventReader> make_reader() const;
+
+  private:
+    class Impl;
+    explicit EventStore(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace touchpoint::store
