@@ -38,7 +38,8 @@ struct Identity {
 };
 
 // What became of one event whose sender waits. Given out only when the durable horizon has passed it.
-enum class Verdict : std::uint8_t { stored, duplicate };
+// stored_id_reused: stored, but its id was already used for other content within the window (`idreused`).
+enum class Verdict : std::uint8_t { stored, duplicate, stored_id_reused };
 struct Settled {
     Ticket ticket = 0;
     std::string id;
