@@ -1,0 +1,96 @@
+#include "store/cache.hpp"
+
+#include "gateway/core/log.hpp"
+#include "store/environment.hpp"
+
+namespace touchpoint::store {
+
+Cache::Cache() = default;
+Cache::~Cache() = default;
+
+Result<std::unique_ptr<Cache>> Cache::open(Options options) {
+    std::unique_ptr<Cache> self(new Cache);
+    const Environment::Options wanted{.folder = options.folder, .map_bytes = options.bytes_max, .tables = 8,
+                                      .random_access = true};
+    for (;;) {
+        const auto open_tables = [&]() -> Result<void> {
+            auto environment = Environment::open(wanted);
+            if (!environment) return environment.error();
+            self->environment_ = std::move(*environment);
+            auto txn = self->environment_->begin_write();
+            if (!txn) return txn.error();
+            const auto vault = txn->open_table("vault");
+            if (!vault) return vault.error();
+            const auto registry = txn->open_table("registry");
+            if (!registry) return registry.error();
+            self->vault_ = *vault;
+            self->registry_ = *registry;
+            return txn->commit();
+        };
+        const Result<void> opened = open_tables();
+        if (opened) return self;
+        self->environment_.reset();
+        const bool unreadable = opened.error().code == Errc::damaged || opened.error().code == Errc::wrong_machine;
+        if (!unreadable || self->replaced_) return opened.error();
+        const auto aside = set_aside(options.folder);
+        if (!aside) return aside.error();
+        log::error("store", "the cache is damaged and begins anew", {{"kept_in", aside->string()}});
+        self->replaced_ = true;
+    }
+}
+
+Result<void> Cache::put_identities(std::span<const Identity> identities) {
+    if (identities.empty()) return {};
+    auto txn = environment_->begin_write();
+    if (!txn) return txn.error();
+    for (const Identity& identity : identities) {
+        const auto known = txn->get(vault_, identity.pseudonym);
+        if (!known) return known.error();
+        if (*known) continue;
+        if (const auto put = txn->put(vault_, identity.pseudonym, identity.sealed); !put) return put.error();
+    }
+    return txn->commit();
+}
+
+Result<std::optional<std::string>> Cache::sealed_identity(std::string_view pseudonym) const {
+    const auto txn = environment_->begin_read();
+    if (!txn) return txn.error();
+    const auto found = txn->get(vault_, pseudonym);
+    if (!found) return found.error();
+    if (!*found) return std::optional<std::string>{};
+    return std::optional<std::string>{std::string(**found)};
+}
+
+Result<bool> Cache::erase_identity(std::string_view pseudonym) {
+    auto txn = environment_->begin_write();
+    if (!txn) return txn.error();
+    const auto erased = txn->erase(vault_, pseudonym);
+    if (!erased) return erased.error();
+    if (const auto committed = txn->commit(); !committed) return committed.error();
+    return *erased;
+}
+
+Result<void> Cache::put_devices(std::span<const std::pair<std::string, std::string>> rows) {
+    if (rows.empty()) return {};
+    auto txn = environment_->begin_write();
+    if (!txn) return txn.error();
+    for (const auto& [key, value] : rows)
+        if (const auto put = txn->put(registry_, key, value); !put) return put.error();
+    return txn->commit();
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> Cache::devices() const {
+    std::vector<std::pair<std::string, std::string>> rows;
+    const auto txn = environment_->begin_read();
+    if (!txn) return txn.error();
+    std::string next;
+    for (;;) {
+        const auto row = txn->seek(registry_, next);
+        if (!row) return row.error();
+        if (!*row) return rows;
+        rows.emplace_back((*row)->key, (*row)->value);
+        next = std::string((*row)->key) + '\0';
+    }
+}
+
+}  // namespace touchpoint::store

@@ -1,0 +1,101 @@
+#include "store/chunk.hpp"
+
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "gateway/core/assert.hpp"
+#include "store/bytes.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+constexpr std::string_view magic = "TPC1";
+enum Codec : std::uint8_t { codec_raw = 0, codec_zstd = 1 };
+// magic 4, codec 1, reserved 3, events 4, raw 4, first 8, last 8, recorded 8, checksum 8
+constexpr std::size_t header_bytes = 48;
+constexpr std::size_t checksum_at = 40;
+// The largest message is 262,144 bytes; masking, escaping and the envelope add less than this again.
+constexpr std::uint32_t raw_bytes_limit = 4u << 20;
+
+std::uint64_t checksum(std::string_view chunk) {
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    XXH3_64bits_update(&state, chunk.data(), checksum_at);
+    XXH3_64bits_update(&state, chunk.data() + header_bytes, chunk.size() - header_bytes);
+    return XXH3_64bits_digest(&state);
+}
+
+}  // namespace
+
+struct ChunkPacker::Zstd {
+    ZSTD_CCtx* context = ZSTD_createCCtx();
+    ~Zstd() { ZSTD_freeCCtx(context); }
+};
+
+ChunkPacker::ChunkPacker() : zstd_(std::make_unique<Zstd>()) {}
+ChunkPacker::~ChunkPacker() = default;
+
+std::string_view ChunkPacker::pack(const ChunkHeader& header, std::string_view lines) {
+    TP_ASSERT(header.events > 0 && header.last - header.first + 1 == header.events && lines.size() <= raw_bytes_limit);
+    packed_.resize(header_bytes + ZSTD_compressBound(lines.size()));
+    std::size_t stored = ZSTD_compressCCtx(zstd_->context, packed_.data() + header_bytes, packed_.size() - header_bytes,
+                                           lines.data(), lines.size(), chunk_zstd_level);
+    Codec codec = codec_zstd;
+    if (ZSTD_isError(stored) != 0 || stored >= lines.size()) {
+        codec = codec_raw;
+        stored = lines.size();
+        lines.copy(packed_.data() + header_bytes, lines.size());
+    }
+    packed_.resize(header_bytes + stored);
+
+    std::string head;
+    head += magic;
+    append_little(head, static_cast<std::uint32_t>(codec));
+    append_little(head, header.events);
+    append_little(head, static_cast<std::uint32_t>(lines.size()));
+    append_little(head, header.first);
+    append_little(head, header.last);
+    append_little(head, static_cast<std::uint64_t>(header.recorded.ms));
+    TP_ASSERT(head.size() == checksum_at);
+    head.copy(packed_.data(), checksum_at);
+    head.clear();
+    append_little(head, checksum(packed_));
+    head.copy(packed_.data() + checksum_at, 8);
+    return packed_;
+}
+
+Result<ChunkHeader> read_header(std::string_view chunk) {
+    if (chunk.size() < header_bytes || !chunk.starts_with(magic)) return fail(Errc::damaged, "chunk header");
+    ByteReader in(chunk.substr(magic.size() + 4));
+    ChunkHeader header;
+    header.events = in.little<std::uint32_t>();
+    header.raw_bytes = in.little<std::uint32_t>();
+    header.first = in.little<std::uint64_t>();
+    header.last = in.little<std::uint64_t>();
+    header.recorded.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    if (header.events == 0 || header.last - header.first + 1 != header.events || header.raw_bytes > raw_bytes_limit)
+        return fail(Errc::damaged, "chunk header");
+    return header;
+}
+
+Result<std::string> unpack(std::string_view chunk) {
+    const Result<ChunkHeader> header = read_header(chunk);
+    if (!header) return header.error();
+    ByteReader sum(chunk.substr(checksum_at));
+    if (sum.little<std::uint64_t>() != checksum(chunk)) return fail(Errc::damaged, "chunk checksum");
+    const std::string_view payload = chunk.substr(header_bytes);
+    std::string lines(header->raw_bytes, '\0');
+    const auto codec = static_cast<std::uint8_t>(chunk[magic.size()]);
+    if (codec == codec_raw) {
+        if (payload.size() != lines.size()) return fail(Errc::damaged, "chunk length");
+        payload.copy(lines.data(), lines.size());
+    } else if (codec == codec_zstd) {
+        const std::size_t size = ZSTD_decompress(lines.data(), lines.size(), payload.data(), payload.size());
+        if (ZSTD_isError(size) != 0 || size != lines.size()) return fail(Errc::damaged, "chunk payload");
+    } else {
+        return fail(Errc::format_too_new, "chunk codec " + std::to_string(codec));
+    }
+    return lines;
+}
+
+}  // namespace touchpoint::store

@@ -1,0 +1,267 @@
+#include "store/environment.hpp"
+
+#include <fcntl.h>
+#include <lmdb.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "gateway/core/assert.hpp"
+#include "gateway/core/log.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+MDB_env* env(void* handle) { return static_cast<MDB_env*>(handle); }
+MDB_txn* txn(void* handle) { return static_cast<MDB_txn*>(handle); }
+
+MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
+std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_data), v.mv_size}; }
+
+Error error(int rc, const char* doing) {
+    Errc code = Errc::io;
+    switch (rc) {
+        case MDB_MAP_FULL:
+        case MDB_TXN_FULL:
+        case ENOSPC:
+        case EDQUOT: code = Errc::full; break;
+        case MDB_INVALID:
+        case MDB_CORRUPTED:
+        case MDB_PAGE_NOTFOUND:
+        case MDB_PANIC: code = Errc::damaged; break;
+        case MDB_VERSION_MISMATCH: code = Errc::wrong_machine; break;
+        default: break;
+    }
+    return fail(code, std::string(doing) + ": " + mdb_strerror(rc));
+}
+
+// A cursor for one look; LMDB's are cheap (an allocation), and a short life cannot outlive its transaction.
+struct Cursor {
+    MDB_cursor* handle = nullptr;
+    ~Cursor() {
+        if (handle != nullptr) mdb_cursor_close(handle);
+    }
+};
+
+// LMDB says MDB_INVALID for a meta page of another size of size_t or byte order as for plain garbage. The magic
+// number stands behind the page header, whose length tells the word size: 16 bytes on 64-bit, 12 on 32-bit
+// (LMDB 0.9, "struct MDB_page").
+bool made_elsewhere(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    unsigned char head[24]{};
+    const bool whole = ::pread(fd, head, sizeof head, 0) == sizeof head;
+    ::close(fd);
+    constexpr unsigned char little[] = {0xde, 0xc0, 0xef, 0xbe};
+    constexpr unsigned char big[] = {0xbe, 0xef, 0xc0, 0xde};
+    const int ours = sizeof(void*) == 8 ? 16 : 12;
+    const int theirs = sizeof(void*) == 8 ? 12 : 16;
+    return whole && (std::memcmp(head + theirs, little, 4) == 0 || std::memcmp(head + theirs, big, 4) == 0 ||
+                     std::memcmp(head + ours, big, 4) == 0);
+}
+
+}  // namespace
+
+Transaction::Transaction(Transaction&& other) noexcept : handle_(other.handle_) { other.handle_ = nullptr; }
+
+Transaction::~Transaction() {
+    if (handle_ != nullptr) mdb_txn_abort(txn(handle_));
+}
+
+Result<std::optional<std::string_view>> Transaction::get(Table table, std::string_view key) const {
+    MDB_val k = val(key);
+    MDB_val v{};
+    const int rc = mdb_get(txn(handle_), table, &k, &v);
+    if (rc == MDB_NOTFOUND) return std::optional<std::string_view>{};
+    if (rc != 0) return error(rc, "get");
+    return std::optional<std::string_view>{view(v)};
+}
+
+Result<std::optional<KeyValue>> Transaction::seek(Table table, std::string_view key) const {
+    Cursor cursor;
+    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0) return error(rc, "cursor");
+    MDB_val k = val(key);
+    MDB_val v{};
+    const int rc = mdb_cursor_get(cursor.handle, &k, &v, key.empty() ? MDB_FIRST : MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND) return std::optional<KeyValue>{};
+    if (rc != 0) return error(rc, "seek");
+    return std::optional<KeyValue>{{view(k), view(v)}};
+}
+
+Result<std::optional<KeyValue>> Transaction::before(Table table, std::string_view key) const {
+    Cursor cursor;
+    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0) return error(rc, "cursor");
+    MDB_val k = val(key);
+    MDB_val v{};
+    int rc = MDB_NOTFOUND;
+    if (!key.empty()) rc = mdb_cursor_get(cursor.handle, &k, &v, MDB_SET_RANGE);
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor.handle, &k, &v, MDB_PREV);
+    else if (rc == MDB_NOTFOUND)
+        rc = mdb_cursor_get(cursor.handle, &k, &v, MDB_LAST);
+    if (rc == MDB_NOTFOUND) return std::optional<KeyValue>{};
+    if (rc != 0) return error(rc, "before");
+    return std::optional<KeyValue>{{view(k), view(v)}};
+}
+
+Result<void> Transaction::put(Table table, std::string_view key, std::string_view value) {
+    MDB_val k = val(key);
+    MDB_val v = val(value);
+    if (const int rc = mdb_put(txn(handle_), table, &k, &v, 0); rc != 0) return error(rc, "put");
+    return {};
+}
+
+Result<bool> Transaction::erase(Table table, std::string_view key) {
+    MDB_val k = val(key);
+    const int rc = mdb_del(txn(handle_), table, &k, nullptr);
+    if (rc == MDB_NOTFOUND) return false;
+    if (rc != 0) return error(rc, "erase");
+    return true;
+}
+
+Result<void> Transaction::commit() {
+    TP_ASSERT(handle_ != nullptr);
+    const int rc = mdb_txn_commit(txn(handle_));
+    handle_ = nullptr;  // gone in either case
+    if (rc != 0) return error(rc, "commit");
+    return {};
+}
+
+Result<std::uint64_t> Transaction::free_pages() const {
+    constexpr MDB_dbi free_list = 0;
+    Cursor cursor;
+    if (const int rc = mdb_cursor_open(txn(handle_), free_list, &cursor.handle); rc != 0) return error(rc, "free list");
+    std::uint64_t pages = 0;
+    MDB_val k{};
+    MDB_val v{};
+    int rc = mdb_cursor_get(cursor.handle, &k, &v, MDB_FIRST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor.handle, &k, &v, MDB_NEXT)) {
+        std::size_t count = 0;  // each record begins with how many page numbers follow
+        if (v.mv_size < sizeof count) break;
+        std::memcpy(&count, v.mv_data, sizeof count);
+        pages += count;
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND) return error(rc, "free list");
+    return pages;
+}
+
+Result<Table> Transaction::open_table(const std::string& name) {
+    MDB_dbi table = 0;
+    const int rc = name.empty() ? mdb_dbi_open(txn(handle_), nullptr, 0, &table)
+                                : mdb_dbi_open(txn(handle_), name.c_str(), MDB_CREATE, &table);
+    if (rc != 0) return error(rc, "open table");
+    return table;
+}
+
+Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
+    std::error_code made;
+    std::filesystem::create_directories(options.folder, made);
+    if (made) return fail(Errc::io, "cannot make " + options.folder.string() + ": " + made.message());
+    ::chmod(options.folder.c_str(), 0700);
+
+    std::unique_ptr<Environment> self(new Environment);
+    // LMDB lets several processes share a file; two gateways on one must not.
+    const auto owner = options.folder / "owner.lock";
+    self->owner_fd_ = ::open(owner.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (self->owner_fd_ < 0) return fail(Errc::io, "cannot open " + owner.string() + ": " + std::strerror(errno));
+    if (::flock(self->owner_fd_, LOCK_EX | LOCK_NB) != 0)
+        return fail(Errc::locked, options.folder.string() + " is in use by another gateway process");
+
+    MDB_env* handle = nullptr;
+    if (const int rc = mdb_env_create(&handle); rc != 0) return error(rc, "environment");
+    self->handle_ = handle;
+    self->map_bytes_ = options.map_bytes;
+    mdb_env_set_mapsize(handle, options.map_bytes);
+    mdb_env_set_maxdbs(handle, options.tables);
+    const unsigned flags = MDB_NOTLS | (options.no_meta_sync ? MDB_NOMETASYNC : 0U) |
+                           (options.random_access ? MDB_NORDAHEAD : 0U);
+    if (const int rc = mdb_env_open(handle, options.folder.c_str(), flags, 0600); rc != 0) {
+        Error why = error(rc, ("open " + options.folder.string()).c_str());
+        if (made_elsewhere(options.folder / "data.mdb")) why.code = Errc::wrong_machine;
+        return why;
+    }
+    MDB_stat stat{};
+    mdb_env_stat(handle, &stat);
+    self->page_bytes_ = stat.ms_psize;
+    self->drop_dead_readers();
+    std::error_code ignored;
+    const auto size = std::filesystem::file_size(options.folder / "data.mdb", ignored);
+    self->filled_bytes_ = ignored ? 0 : size;
+    return self;
+}
+
+Environment::~Environment() {
+    if (handle_ != nullptr) mdb_env_close(env(handle_));
+    if (owner_fd_ >= 0) ::close(owner_fd_);
+}
+
+Result<Transaction> Environment::begin_read() const {
+    MDB_txn* handle = nullptr;
+    if (const int rc = mdb_txn_begin(env(handle_), nullptr, MDB_RDONLY, &handle); rc != 0) return error(rc, "read");
+    return Transaction(handle);
+}
+
+Result<Transaction> Environment::begin_write() {
+    MDB_txn* handle = nullptr;
+    if (const int rc = mdb_txn_begin(env(handle_), nullptr, 0, &handle); rc != 0) return error(rc, "write");
+    return Transaction(handle);
+}
+
+Result<void> Environment::sync() {
+    if (const int rc = mdb_env_sync(env(handle_), 1); rc != 0) return error(rc, "flush");
+    return {};
+}
+
+void Environment::drop_dead_readers() {
+    int dropped = 0;
+    mdb_reader_check(env(handle_), &dropped);
+    if (dropped > 0) log::info("store", "dropped readers of dead processes", {{"readers", dropped}});
+}
+
+std::uint64_t Environment::used_bytes() const {
+    MDB_envinfo info{};
+    mdb_env_info(env(handle_), &info);
+    return (info.me_last_pgno + 1) * page_bytes_;
+}
+
+Result<void> Environment::fill_ahead(std::uint64_t bytes) {
+    constexpr std::uint64_t step = 8u << 20;
+    const std::uint64_t used = used_bytes();
+    const std::uint64_t wanted = std::min(used + bytes, map_bytes_);
+    if (filled_bytes_ >= wanted) return {};
+    const std::uint64_t target = std::min(std::max(wanted, filled_bytes_ + step), map_bytes_);
+    int fd = -1;
+    mdb_env_get_fd(env(handle_), &fd);
+    static const std::vector<char> zeros(1u << 20);
+    std::uint64_t at = std::max(used, filled_bytes_);
+    while (at < target) {
+        const auto length = std::min<std::uint64_t>(zeros.size(), target - at);
+        const ssize_t written = ::pwrite(fd, zeros.data(), length, static_cast<off_t>(at));
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0)
+            return fail(Errc::full, std::string("no room to grow data.mdb: ") + std::strerror(written < 0 ? errno : ENOSPC));
+        at += static_cast<std::uint64_t>(written);
+        filled_bytes_ = at;
+    }
+    return {};
+}
+
+Result<std::filesystem::path> set_aside(const std::filesystem::path& folder, int keep) {
+    const auto numbered = [&folder](int n) {
+        return std::filesystem::path(folder.string() + ".damaged-" + std::to_string(n));
+    };
+    std::error_code error;
+    std::filesystem::remove_all(numbered(keep), error);
+    for (int n = keep - 1; n >= 1; --n)
+        if (std::filesystem::exists(numbered(n))) std::filesystem::rename(numbered(n), numbered(n + 1), error);
+    std::filesystem::rename(folder, numbered(1), error);
+    if (error) return fail(Errc::io, "cannot move " + folder.string() + " aside: " + error.message());
+    return numbered(1);
+}
+
+}  // namespace touchpoint::store

@@ -1,0 +1,108 @@
+// One LMDB environment and its transactions. The only place that knows LMDB (environment.cpp).
+//
+// Threads: one write transaction at a time, begun and ended on one thread; read transactions on any thread,
+// each used by one thread at a time (MDB_NOTLS), and none held while waiting for anything.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gateway/core/result.hpp"
+
+namespace touchpoint::store {
+
+using Table = unsigned;  // a database inside the environment
+
+struct KeyValue {
+    std::string_view key;    // both point into the map: valid until the transaction ends, and in a write
+    std::string_view value;  // transaction only until its next write
+};
+
+class Environment;
+
+class Transaction {
+  public:
+    Transaction(Transaction&& other) noexcept;
+    Transaction& operator=(Transaction&&) = delete;
+    Transaction(const Transaction&) = delete;
+    ~Transaction();  // aborts unless committed
+
+    Result<std::optional<std::string_view>> get(Table table, std::string_view key) const;
+    // The first row whose key is >= `key`.
+    Result<std::optional<KeyValue>> seek(Table table, std::string_view key) const;
+    // The last row whose key is < `key`; empty key: the last row of all.
+    Result<std::optional<KeyValue>> before(Table table, std::string_view key) const;
+    Result<void> put(Table table, std::string_view key, std::string_view value);
+    // Success also when it was not there: *erased tells.
+    Result<bool> erase(Table table, std::string_view key);
+    // Writes everything and, unless the environment was opened with no_meta_sync, flushes all of it.
+    // With no_meta_sync the data is flushed and the last page that makes it visible is not: after a power cut
+    // this commit may be missing as a whole, until the next commit or Environment::sync().
+    Result<void> commit();
+
+    // Pages that are free for reuse. Costs about 0.1 ms for 1,000 free-list records.
+    Result<std::uint64_t> free_pages() const;
+    // A database by name; "" is the unnamed main one. Write transactions create it.
+    Result<Table> open_table(const std::string& name);
+
+  private:
+    friend class Environment;
+    explicit Transaction(void* handle) : handle_(handle) {}
+    void* handle_;
+};
+
+class Environment {
+  public:
+    struct Options {
+        std::filesystem::path folder;
+        std::uint64_t map_bytes = 1u << 30;  // the file never grows beyond it
+        unsigned tables = 0;                 // named databases
+        bool no_meta_sync = false;           // one flush a commit instead of two, see Transaction::commit
+        bool random_access = false;          // no read-ahead
+    };
+
+    // Makes folder and file when missing. Fails with
+    //   locked          another process has it
+    //   damaged         not an LMDB file, or one with broken meta pages
+    //   wrong_machine   made on another word size, byte order or page size
+    //   io              permission, no space, ...
+    static Result<std::unique_ptr<Environment>> open(const Options& options);
+    ~Environment();
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+
+    Result<Transaction> begin_read() const;
+    Result<Transaction> begin_write();
+    // Flushes; afterwards every commit that returned survives a power cut. An error must not be retried: the
+    // kernel may have dropped the pages. End the process.
+    Result<void> sync();
+
+    // Gives back what readers of killed processes still hold.
+    void drop_dead_readers();
+    // Writes zeros behind the last used page until `bytes` are ready, so that commits neither grow the file
+    // (a second flush each) nor meet a full disk half-way. Only between write transactions.
+    // Fails with full when the disk has no room.
+    Result<void> fill_ahead(std::uint64_t bytes);
+
+    std::uint64_t used_bytes() const;  // up to the last used page, free pages inside included
+    std::uint64_t page_bytes() const noexcept { return page_bytes_; }
+    std::uint64_t map_bytes() const noexcept { return map_bytes_; }
+
+  private:
+    Environment() = default;
+    void* handle_ = nullptr;
+    int owner_fd_ = -1;
+    std::uint64_t page_bytes_ = 4096;
+    std::uint64_t map_bytes_ = 0;
+    std::uint64_t filled_bytes_ = 0;  // zeros are written up to here
+};
+
+// Moves a damaged environment's folder aside: {folder}.damaged-1, -2, ... At most `keep` of them stay; the
+// oldest goes first. Returns where it is now.
+Result<std::filesystem::path> set_aside(const std::filesystem::path& folder, int keep = 3);
+
+}  // namespace touchpoint::store

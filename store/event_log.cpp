@@ -1,0 +1,266 @@
+#include "store/event_log.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "gateway/core/assert.hpp"
+#include "gateway/core/log.hpp"
+
+namespace touchpoint::store {
+
+Result<void> EventLog::load(const Transaction& txn, Table table) {
+    table_ = table;
+    const auto row = txn.get(table, state_key());
+    if (!row) return row.error();
+    if (!*row) return fail(Errc::not_found, "state row");
+    auto state = decode_state(**row);
+    if (!state) return state.error();
+    state_ = std::move(*state);
+
+    std::string key = consumer_prefix();
+    for (;;) {
+        const auto found = txn.seek(table, key);
+        if (!found) return found.error();
+        if (!*found || !(*found)->key.starts_with(consumer_prefix())) break;
+        const auto consumer = decode_consumer(consumer_name((*found)->key), (*found)->value);
+        if (!consumer) return consumer.error();
+        loaded_consumers_[consumer->name] = *consumer;
+        key = std::string((*found)->key) + '\0';
+    }
+    key = dedup_prefix();
+    for (;;) {
+        const auto found = txn.seek(table, key);
+        if (!found) return found.error();
+        if (!*found || !(*found)->key.starts_with(dedup_prefix())) break;
+        // A damaged row costs its ids, not the start.
+        if (const auto dedup = decode_dedup((*found)->value); dedup)
+            for (const DedupEntry& entry : dedup->entries) window_.add(entry, dedup->time);
+        else
+            log::error("store", "dedup row damaged, its ids are forgotten", {{"code", name(dedup.error().code)}});
+        key = std::string((*found)->key) + '\0';
+    }
+    for (const Stream stream : all_streams)
+        if (const auto front = find_front(txn, stream, fronts_); !front) return front.error();
+    abandon();
+    return {};
+}
+
+Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed, UtcTime now,
+                              const std::string& old_epoch_detail) {
+    table_ = table;
+    state_.epoch = std::move(epoch);
+    state_.dedup_seed = dedup_seed;
+    abandon();
+    if (!old_epoch_detail.empty()) {
+        for (const Stream stream : all_streams) {
+            const Gap gap{stream, "", 1, 1, "epoch", old_epoch_detail, now};
+            if (const auto put = put_gap(txn, gap); !put) return put.error();
+            next_.last[stream] = 1;
+        }
+    }
+    if (const auto put = put_state(txn, std::nullopt); !put) return put.error();
+    return {};
+}
+
+DedupWindow::Found EventLog::find_repeat(DedupEntry entry) const {
+    const auto fresh = fresh_index_.find(entry.id_hash);
+    const DedupWindow::Found in_window = window_.find(entry);
+    if (fresh == fresh_index_.end() || in_window == DedupWindow::Found::same_content) return in_window;
+    const bool same = std::find(fresh->second.begin(), fresh->second.end(), entry.content_hash) != fresh->second.end();
+    return same ? DedupWindow::Found::same_content : DedupWindow::Found::other_content;
+}
+
+Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<Event>& events, UtcTime now) {
+    Outcome outcome;
+    PerStream<std::string> lines;
+    PerStream<Sequence> first;
+    const auto flush_chunk = [&](Stream stream) -> Result<void> {
+        if (lines[stream].empty()) return {};
+        ChunkHeader header;
+        header.first = first[stream];
+        header.last = next_.last[stream];
+        header.events = static_cast<std::uint32_t>(header.last - header.first + 1);
+        header.raw_bytes = static_cast<std::uint32_t>(lines[stream].size());
+        header.recorded = now;
+        const std::string_view packed = packer_.pack(header, lines[stream]);
+        if (const auto put = txn.put(table_, chunk_key(stream, header.first), packed); !put) return put.error();
+        next_.bytes[stream] += packed.size();
+        next_.events[stream] += header.events;
+        if (next_fronts_[stream].first == 0) next_fronts_[stream] = {header.first, now};
+        lines[stream].clear();
+        return {};
+    };
+
+    for (const Event& event : events) {
+        bool reused = false;
+        if (event.device_gave_id) {
+            const DedupEntry entry{dedup_hash(event.source, event.id, state_.dedup_seed),
+                                   static_cast<std::uint32_t>(event.content_hash ^ (event.content_hash >> 32))};
+            const DedupWindow::Found found = find_repeat(entry);
+            if (found == DedupWindow::Found::same_content) {
+                ++outcome.duplicates;
+                if (event.ticket != 0) outcome.settled.push_back({event.ticket, event.id, Verdict::duplicate});
+                continue;
+            }
+            reused = found == DedupWindow::Found::other_content;
+            fresh_.push_back(entry);
+            fresh_index_[entry.id_hash].push_back(entry.content_hash);
+        }
+        std::string& text = lines[event.stream];
+        const std::size_t line_bytes = event.members.size() + 20;
+        if (!text.empty() && text.size() + line_bytes > chunk_raw_bytes_max)
+            if (const auto flushed = flush_chunk(event.stream); !flushed) return flushed.error();
+        const Sequence sequence = ++next_.last[event.stream];
+        if (text.empty()) first[event.stream] = sequence;
+        if (reused) {
+            ++outcome.ids_reused;
+            text += "\"idreused\":true,";
+        }
+        const std::size_t at = text.size();
+        text += event.members;
+        // In valid JSON a raw line break can only be white space between tokens; here it ends a line.
+        std::replace_if(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(),
+                        [](char c) { return c == '\n' || c == '\r'; }, ' ');
+        text += '\n';
+        if (event.ticket != 0)
+            outcome.settled.push_back({event.ticket, event.id, reused ? Verdict::stored_id_reused : Verdict::stored});
+    }
+    for (const Stream stream : all_streams)
+        if (const auto flushed = flush_chunk(stream); !flushed) return flushed.error();
+
+    if (!fresh_.empty()) {
+        const DedupRow row{now, fresh_};
+        if (const auto put = txn.put(table_, dedup_key(state_.commit + 1), encode(row)); !put) return put.error();
+        next_.dedup_ids += fresh_.size();
+    }
+    if (const auto pruned = prune_dedup(txn, now); !pruned) return pruned.error();
+    return outcome;
+}
+
+Result<void> EventLog::prune_dedup(Transaction& txn, UtcTime now) {
+    for (int i = 0; i < dedup_rows_deleted_max; ++i) {
+        const auto oldest = txn.seek(table_, dedup_prefix());
+        if (!oldest) return oldest.error();
+        if (!*oldest || !(*oldest)->key.starts_with(dedup_prefix())) return {};
+        const auto row = decode_dedup((*oldest)->value);
+        const std::uint64_t ids = row ? row->entries.size() : (*oldest)->value.size() / 12;
+        const bool too_old = !row || row->time < now - dedup_age_;
+        if (!too_old && next_.dedup_ids - std::min(next_.dedup_ids, ids) < dedup_ids_) return {};
+        if (const auto erased = txn.erase(table_, std::string((*oldest)->key)); !erased) return erased.error();
+        next_.dedup_ids -= std::min(next_.dedup_ids, ids);
+    }
+    return {};
+}
+
+Result<void> EventLog::put_gap(Transaction& txn, const Gap& gap) {
+    TP_ASSERT(gap.first >= 1 && gap.first <= gap.last);
+    return txn.put(table_, gap_key(gap.stream, gap.last, gap.consumer), encode(gap));
+}
+
+Result<void> EventLog::put_consumer(Transaction& txn, const ConsumerState& consumer) {
+    return txn.put(table_, consumer_key(consumer.name), encode(consumer));
+}
+
+Result<void> EventLog::erase_consumer(Transaction& txn, const std::string& name) {
+    const auto erased = txn.erase(table_, consumer_key(name));
+    if (!erased) return erased.error();
+    return {};
+}
+
+Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const {
+    fronts[stream] = {};
+    const auto row = txn.seek(table_, chunk_key(stream, 0));
+    if (!row) return row.error();
+    if (!*row || !is_chunk_of((*row)->key, stream)) return {};
+    const auto header = read_header((*row)->value);
+    fronts[stream] = {chunk_first((*row)->key), header ? header->recorded : UtcTime{}};
+    return {};
+}
+
+Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers) {
+    bool more = false;
+    std::uint64_t pages = 0;
+    for (const Stream stream : all_streams) {
+        bool held = false;
+        Sequence through = next_.last[stream];
+        for (const auto& [name, consumer] : consumers) {
+            if (!consumer.streams[stream]) continue;
+            held = true;
+            through = std::min(through, consumer.acknowledged[stream]);
+        }
+        if (!held) continue;  // nobody reads it yet: only the bound may delete
+        if (const auto pruned = prune_chunks(txn, stream, through, pages); !pruned) return pruned.error();
+        if (const auto pruned = prune_gaps(txn, stream, consumers, through, 64); !pruned) return pruned.error();
+        more = more || pages >= deletes_pages_max;
+    }
+    return more;
+}
+
+Result<void> EventLog::prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages) {
+    constexpr std::uint64_t page = 4096;
+    if (next_fronts_[stream].first == 0 || next_fronts_[stream].first > through) return {};
+    while (pages < deletes_pages_max) {
+        const auto row = txn.seek(table_, chunk_key(stream, 0));
+        if (!row) return row.error();
+        if (!*row || !is_chunk_of((*row)->key, stream)) break;
+        const std::string key((*row)->key);
+        const std::uint64_t bytes = (*row)->value.size();
+        const auto header = read_header((*row)->value);
+        std::uint64_t events = header ? header->events : 0;
+        Sequence last = header ? header->last : 0;
+        if (!header) {  // damaged: it ends where the next begins
+            const auto next = txn.seek(table_, chunk_key(stream, chunk_first(key) + 1));
+            if (!next) return next.error();
+            last = *next && is_chunk_of((*next)->key, stream) ? chunk_first((*next)->key) - 1 : next_.last[stream];
+            events = last - chunk_first(key) + 1;
+        }
+        if (last > through) break;
+        if (const auto erased = txn.erase(table_, key); !erased) return erased.error();
+        pages += bytes / page + 1;
+        next_.bytes[stream] -= std::min(next_.bytes[stream], bytes);
+        next_.events[stream] -= std::min(next_.events[stream], events);
+    }
+    return find_front(txn, stream, next_fronts_);
+}
+
+Result<void> EventLog::prune_gaps(Transaction& txn, Stream stream, const std::map<std::string, ConsumerState>& consumers,
+                                  Sequence through, int rows_max) {
+    std::string key = gap_key(stream, 0, "");
+    for (int i = 0; i < rows_max; ++i) {
+        const auto row = txn.seek(table_, key);
+        if (!row) return row.error();
+        if (!*row || !is_gap_of((*row)->key, stream)) return {};
+        key = std::string((*row)->key);
+        const auto gap = decode_gap(key, (*row)->value);
+        const auto owner = gap ? consumers.find(gap->consumer) : consumers.end();
+        const Sequence seen = owner == consumers.end() ? through : owner->second.acknowledged[stream];
+        if (!gap || gap->last <= seen)
+            if (const auto erased = txn.erase(table_, key); !erased) return erased.error();
+        if (gap && gap->consumer.empty() && gap->last > seen) return {};
+        key += '\0';
+    }
+    return {};
+}
+
+Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPosition>& journal) {
+    next_.commit = state_.commit + 1;
+    if (journal) next_.journal = journal;
+    return txn.put(table_, state_key(), encode(next_));
+}
+
+void EventLog::accept(UtcTime now) {
+    state_ = next_;
+    fronts_ = next_fronts_;
+    for (const DedupEntry& entry : fresh_) window_.add(entry, now);
+    fresh_.clear();
+    fresh_index_.clear();
+}
+
+void EventLog::abandon() {
+    next_ = state_;
+    next_fronts_ = fronts_;
+    fresh_.clear();
+    fresh_index_.clear();
+}
+
+}  // namespace touchpoint::store

@@ -1,0 +1,93 @@
+// What one commit does to the tables: the steps, in a write transaction that the caller began. It knows the
+// numbers (state row, front of each stream) and no thread, no clock, no flush.
+//
+// Threads: confined to the store thread; load() before it starts.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gateway/core/event.hpp"
+#include "gateway/core/result.hpp"
+#include "store/chunk.hpp"
+#include "store/dedup.hpp"
+#include "store/environment.hpp"
+#include "store/event_store.hpp"
+#include "store/records.hpp"
+
+namespace touchpoint::store {
+
+class EventLog {
+  public:
+    // One delete transaction frees at most this many pages: more makes free-list records that the next commits
+    // must rewrite (a free-list page holds 509 ids).
+    static constexpr std::uint64_t deletes_pages_max = 400;
+    // Dedup rows taken out by one commit; each commit adds one.
+    static constexpr int dedup_rows_deleted_max = 8;
+
+    struct Front {  // oldest chunk held
+        Sequence first = 0;  // 0: none
+        UtcTime recorded;
+    };
+
+    EventLog(std::uint64_t dedup_ids, std::chrono::milliseconds dedup_age)
+        : dedup_ids_(dedup_ids), dedup_age_(dedup_age), window_(dedup_ids, dedup_age) {}
+
+    // Reads the state row, the consumers and the dedup rows. Empty state row: not_found.
+    Result<void> load(const Transaction& txn, Table table);
+    // Writes the first state row of a new environment. `old` (when this one replaces another) becomes a gap row
+    // with sequence 1 in every stream that names it.
+    Result<void> create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed, UtcTime now,
+                        const std::string& old_epoch_detail);
+
+    struct Outcome {
+        std::vector<Settled> settled;
+        std::uint64_t duplicates = 0;
+        std::uint64_t ids_reused = 0;
+    };
+    // Decides repeats, gives sequences, writes chunks and the dedup row. The numbers in state() and the window
+    // change only with accept(); after a failure or an aborted transaction nothing has happened.
+    Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now);
+    Result<void> put_gap(Transaction& txn, const Gap& gap);
+    Result<void> put_consumer(Transaction& txn, const ConsumerState& consumer);
+    Result<void> erase_consumer(Transaction& txn, const std::string& name);
+    // Deletes chunks and gap rows that every consumer of their stream has acknowledged, oldest first, within
+    // deletes_pages_max. True: there is more.
+    Result<bool> prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers);
+    // Last step before Transaction::commit().
+    Result<void> put_state(Transaction& txn, const std::optional<JournalPosition>& journal);
+
+    void accept(UtcTime now);  // the transaction is committed
+    void abandon();            // it is not
+
+    const StateRow& state() const { return state_; }
+    const std::map<std::string, ConsumerState>& consumers() const { return loaded_consumers_; }
+    const PerStream<Front>& fronts() const { return fronts_; }
+    std::uint64_t dedup_ids() const { return window_.size(); }
+
+  private:
+    Result<void> prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages);
+    Result<void> prune_gaps(Transaction& txn, Stream stream, const std::map<std::string, ConsumerState>& consumers,
+                            Sequence through, int rows_max);
+    Result<void> prune_dedup(Transaction& txn, UtcTime now);
+    Result<void> find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const;
+    DedupWindow::Found find_repeat(DedupEntry entry) const;
+
+    Table table_ = 0;
+    std::uint64_t dedup_ids_;
+    std::chrono::milliseconds dedup_age_;
+    StateRow state_;
+    StateRow next_;  // state_ as this transaction leaves it
+    PerStream<Front> fronts_;
+    PerStream<Front> next_fronts_;
+    DedupWindow window_;
+    std::vector<DedupEntry> fresh_;                      // of this transaction: not in the window before accept()
+    std::map<std::uint64_t, std::vector<std::uint32_t>> fresh_index_;
+    std::map<std::string, ConsumerState> loaded_consumers_;
+    ChunkPacker packer_;
+};
+
+}  // namespace touchpoint::store

@@ -1,0 +1,180 @@
+#include "store/records.hpp"
+
+#include "gateway/core/assert.hpp"
+#include "store/bytes.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+std::string prefix(Prefix p) { return std::string(1, static_cast<char>(p)); }
+std::string stream_prefix(Prefix p, Stream stream) {
+    return std::string(1, static_cast<char>(static_cast<char>(p) + static_cast<char>(stream)));
+}
+// The next possible first byte: the end of everything under this one.
+std::string after(std::string key) {
+    ++key[0];
+    return key;
+}
+
+}  // namespace
+
+std::string state_key() { return prefix(Prefix::state); }
+std::string consumer_prefix() { return prefix(Prefix::consumer); }
+std::string consumer_key(std::string_view name) { return prefix(Prefix::consumer) + std::string(name); }
+std::string dedup_prefix() { return prefix(Prefix::dedup); }
+
+std::string dedup_key(std::uint64_t commit) {
+    std::string key = prefix(Prefix::dedup);
+    append_big(key, commit);
+    return key;
+}
+
+std::string chunk_key(Stream stream, Sequence first) {
+    std::string key = stream_prefix(Prefix::chunk, stream);
+    append_big(key, first);
+    return key;
+}
+
+std::string gap_key(Stream stream, Sequence last, std::string_view consumer) {
+    std::string key = stream_prefix(Prefix::gap, stream);
+    append_big(key, last);
+    key += consumer;
+    return key;
+}
+
+std::string chunk_end(Stream stream) { return after(stream_prefix(Prefix::chunk, stream)); }
+std::string gap_end(Stream stream) { return after(stream_prefix(Prefix::gap, stream)); }
+
+bool is_chunk_of(std::string_view key, Stream stream) {
+    return key.size() == 9 && key.starts_with(stream_prefix(Prefix::chunk, stream));
+}
+bool is_gap_of(std::string_view key, Stream stream) {
+    return key.size() >= 9 && key.starts_with(stream_prefix(Prefix::gap, stream));
+}
+Sequence chunk_first(std::string_view key) {
+    TP_ASSERT(key.size() == 9);
+    return read_big<std::uint64_t>(key.substr(1));
+}
+std::string_view consumer_name(std::string_view key) { return key.substr(1); }
+
+std::string encode(const StateRow& row) {
+    std::string out;
+    append_little(out, format_version);
+    append_text(out, row.epoch);
+    append_little(out, row.commit);
+    append_little(out, row.dedup_seed);
+    append_little(out, static_cast<std::uint8_t>(stream_count));
+    for (const Stream stream : all_streams) {
+        append_little(out, row.last[stream]);
+        append_little(out, row.events[stream]);
+        append_little(out, row.bytes[stream]);
+    }
+    append_little(out, row.dedup_ids);
+    append_text(out, row.journal ? row.journal->journal_id : "");
+    append_text(out, row.journal ? row.journal->boot_id : "");
+    append_little(out, row.journal ? row.journal->offset : std::uint64_t{0});
+    return out;
+}
+
+Result<StateRow> decode_state(std::string_view bytes) {
+    ByteReader in(bytes);
+    const auto version = in.little<std::uint32_t>();
+    if (in.ok() && version > format_version)
+        return fail(Errc::format_too_new, "the event store has format " + std::to_string(version) +
+                                              ", this release knows " + std::to_string(format_version));
+    StateRow row;
+    row.epoch = in.text();
+    row.commit = in.little<std::uint64_t>();
+    row.dedup_seed = in.little<std::uint64_t>();
+    const auto streams = in.little<std::uint8_t>();
+    for (const Stream stream : all_streams) {
+        row.last[stream] = in.little<std::uint64_t>();
+        row.events[stream] = in.little<std::uint64_t>();
+        row.bytes[stream] = in.little<std::uint64_t>();
+    }
+    row.dedup_ids = in.little<std::uint64_t>();
+    JournalPosition journal;
+    journal.journal_id = in.text();
+    journal.boot_id = in.text();
+    journal.offset = in.little<std::uint64_t>();
+    if (!journal.journal_id.empty()) row.journal = std::move(journal);
+    if (!in.ok() || version != format_version || streams != stream_count) return fail(Errc::damaged, "state row");
+    return row;
+}
+
+std::string encode(const ConsumerState& row) {
+    std::string out;
+    append_little(out, std::uint8_t{1});  // version of this row
+    append_little(out, static_cast<std::uint8_t>(row.configured ? 1 : 0));
+    for (const Stream stream : all_streams) {
+        append_little(out, static_cast<std::uint8_t>(row.streams[stream] ? 1 : 0));
+        append_little(out, row.acknowledged[stream]);
+    }
+    return out;
+}
+
+Result<ConsumerState> decode_consumer(std::string_view name, std::string_view bytes) {
+    ByteReader in(bytes);
+    const auto version = in.little<std::uint8_t>();
+    ConsumerState row;
+    row.name = name;
+    row.configured = in.little<std::uint8_t>() != 0;
+    for (const Stream stream : all_streams) {
+        row.streams[stream] = in.little<std::uint8_t>() != 0;
+        row.acknowledged[stream] = in.little<std::uint64_t>();
+    }
+    if (!in.ok() || version != 1) return fail(Errc::damaged, "consumer row");
+    return row;
+}
+
+std::string encode(const Gap& gap) {
+    std::string out;
+    append_little(out, std::uint8_t{1});
+    append_little(out, gap.first);
+    append_little(out, static_cast<std::uint64_t>(gap.time.ms));
+    append_text(out, gap.reason);
+    append_text(out, gap.detail);
+    return out;
+}
+
+Result<Gap> decode_gap(std::string_view key, std::string_view bytes) {
+    ByteReader in(bytes);
+    const auto version = in.little<std::uint8_t>();
+    Gap gap;
+    gap.stream = static_cast<Stream>(key[0] - static_cast<char>(Prefix::gap));
+    gap.last = read_big<std::uint64_t>(key.substr(1));
+    gap.consumer = key.substr(9);
+    gap.first = in.little<std::uint64_t>();
+    gap.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    gap.reason = in.text();
+    gap.detail = in.text();
+    if (!in.ok() || version != 1 || gap.first == 0 || gap.first > gap.last) return fail(Errc::damaged, "gap row");
+    return gap;
+}
+
+std::string encode(const DedupRow& row) {
+    std::string out;
+    out.reserve(8 + row.entries.size() * 12);
+    append_little(out, static_cast<std::uint64_t>(row.time.ms));
+    for (const DedupEntry& entry : row.entries) {
+        append_little(out, entry.id_hash);
+        append_little(out, entry.content_hash);
+    }
+    return out;
+}
+
+Result<DedupRow> decode_dedup(std::string_view bytes) {
+    ByteReader in(bytes);
+    DedupRow row;
+    row.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    row.entries.reserve(bytes.size() / 12);
+    while (in.ok() && !in.at_end()) {
+        const auto id_hash = in.little<std::uint64_t>();
+        const auto content_hash = in.little<std::uint32_t>();
+        row.entries.push_back({id_hash, content_hash});
+    }
+    if (!in.ok()) return fail(Errc::damaged, "dedup row");
+    return row;
+}
+
+}  // namespace touchpoint::store
