@@ -1,0 +1,71 @@
+// Everything the configuration says, one small value for each part. Made by config/loader, where it is
+// checked; trusted from there on. Only the daemon and the programs' main() see it whole.
+//
+// Keys, units, defaults and reasons: config/touchpoint.toml.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "devices/options.hpp"
+#include "gateway/core/log.hpp"
+#include "uplink/options.hpp"
+
+namespace touchpoint::config {
+
+struct GatewaySettings {
+    std::string id;     // [a-z0-9-]{1,64}, unique in the fleet
+    std::string store;  // [a-z0-9-]{1,64}
+    // How often a `system.gateway` heartbeat is stored, so that the platform can tell silence from death. 0:
+    // never.
+    std::chrono::seconds heartbeat{300};
+};
+
+struct StoreSettings {
+    std::filesystem::path path = "/var/lib/touchpoint";  // events/, cache/ and keys/ are made inside
+    std::filesystem::path journal_path = "/run/touchpoint";
+    std::uint64_t journal_soft_bytes = 16u << 20;
+    std::uint64_t journal_hard_bytes = 64u << 20;
+    std::uint64_t bytes = 0;  // largest file of events/; 0: from the free disk
+    std::chrono::milliseconds commit_interval{1000};
+    std::chrono::hours dedup_age{24};
+    std::uint64_t dedup_ids = 1'000'000;
+};
+
+// An address to listen on.
+struct ListenAddress {
+    std::string address = "127.0.0.1";  // IPv4 or IPv6, without brackets
+    std::uint16_t port = 8080;          // 0: any free one
+};
+
+struct HttpSettings {
+    ListenAddress listen;
+    std::size_t connections_max = 64;
+    std::size_t body_bytes_max = 1u << 20;
+    std::chrono::seconds idle{60};   // a kept connection without a request
+    std::chrono::seconds read{15};   // from the first byte of a request to its last
+    std::chrono::seconds write{30};  // for an answer
+};
+
+struct ControlSettings {
+    std::filesystem::path socket = "/run/touchpoint/control.sock";
+    // Members may talk to the daemon, besides root and the daemon's own user. A group that does not exist on
+    // the machine is not an error: then only those two may.
+    std::string group = "touchpoint";
+};
+
+struct Settings {
+    GatewaySettings gateway;
+    StoreSettings store;
+    devices::LinkOptions link;
+    devices::AdmissionOptions admission;
+    std::vector<uplink::PushOptions> push;
+    HttpSettings http_local;
+    ControlSettings control;
+    log::Level log_level = log::Level::info;
+};
+
+}  // namespace touchpoint::config
