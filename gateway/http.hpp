@@ -1,0 +1,98 @@
+// HTTP as plain values: what a route is given and what it answers. No sockets, no library types.
+//
+// Threads: HttpRequest and HttpResponse are values. BodyStream and Reply: see there.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace touchpoint::gateway {
+
+struct HttpRequest {
+    std::string method;
+    std::string target;                                           // as it came
+    std::string path;                                             // decoded, without the query
+    std::vector<std::pair<std::string, std::string>> query;       // decoded
+    std::vector<std::pair<std::string, std::string>> parameters;  // of the route's {braces}
+    std::vector<std::pair<std::string, std::string>> headers;     // names in lower case
+    std::string body;
+    std::string peer;  // "192.0.2.7:4711" or "uid=0"
+
+    // Empty when it is not there.
+    std::string_view query_value(std::string_view name) const;
+    std::string_view parameter(std::string_view name) const;
+    std::string_view header(std::string_view name) const;
+};
+
+// A body without an end: lines are put in by whoever has something to tell, and leave as fast as the reader
+// takes them. A slow reader loses lines, and gets one line that says how many; nobody waits for it.
+//
+// Threads: confined to loop.
+class BodyStream {
+  public:
+    static constexpr std::size_t waiting_bytes_max = 256u << 10;  // of lines that wait for the reader
+
+    // `dropped` makes the line that stands for so many lost ones.
+    explicit BodyStream(std::function<std::string(std::uint64_t)> dropped)
+        : dropped_line_(std::move(dropped)) {}
+
+    // False: the reader is gone; forget the stream.
+    bool push(std::string_view line);
+    std::uint64_t dropped() const { return dropped_; }
+
+    // The server's side.
+    std::string take();  // everything that waits; empty: nothing does
+    void close();
+    void on_data(std::function<void()> wake) { wake_ = std::move(wake); }
+
+  private:
+    std::function<std::string(std::uint64_t)> dropped_line_;
+    std::function<void()> wake_;
+    std::string waiting_;
+    std::uint64_t dropped_ = 0;         // in all
+    std::uint64_t dropped_unsaid_ = 0;  // since the last line that said so
+    bool closed_ = false;
+};
+
+struct HttpResponse {
+    unsigned status = 200;
+    std::string content_type;
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::shared_ptr<BodyStream> stream;  // instead of the body; owned by its writer and by the connection
+};
+
+HttpResponse json_response(std::string body, unsigned status = 200);
+HttpResponse text_response(std::string body, std::string content_type = "text/plain; charset=utf-8");
+// RFC 9457. `type` is the last part of its address ("not-found"); the title follows from the status.
+HttpResponse problem(unsigned status, std::string_view type, std::string_view detail);
+
+// Takes the answer, once; may be called at once or later, from any thread. Dropped without a call, the client
+// gets 503 when the deadline comes.
+using Reply = std::function<void(HttpResponse)>;
+
+struct Route {
+    std::string method;  // GET also answers HEAD
+    std::string path;    // "/v1/quarantine/{sequence}": a part in braces is any one part
+    std::function<void(const HttpRequest&, Reply)> handler;         // runs on loop and does not block
+    std::chrono::milliseconds deadline = std::chrono::seconds(10);  // for the reply
+};
+
+// A route that answers at once.
+Route get(std::string path, std::function<HttpResponse(const HttpRequest&)> handler);
+
+// Of a target: decoded path and query. False: not a target we serve (not origin-form, bad escape, a NUL).
+bool parse_target(std::string_view target, HttpRequest& out);
+
+// The route for a request, with parameters filled in; or null, and `refusal` holds 404 or 405 with Allow.
+const Route* find_route(const std::vector<Route>& routes, HttpRequest& request, HttpResponse& refusal);
+
+}  // namespace touchpoint::gateway
