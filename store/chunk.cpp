@@ -18,11 +18,8 @@ constexpr std::size_t checksum_at = 40;
 constexpr std::uint32_t raw_bytes_limit = 4u << 20;
 
 std::uint64_t checksum(std::string_view chunk) {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, chunk.data(), checksum_at);
-    XXH3_64bits_update(&state, chunk.data() + header_bytes, chunk.size() - header_bytes);
-    return XXH3_64bits_digest(&state);
+    return XXH3_64bits_withSeed(chunk.data() + header_bytes, chunk.size() - header_bytes,
+                                XXH3_64bits(chunk.data(), checksum_at));
 }
 
 }  // namespace

@@ -21,12 +21,8 @@ std::size_t home(std::uint64_t hash, std::size_t slots) {
 }  // namespace
 
 std::uint64_t dedup_hash(std::string_view source, std::string_view id, std::uint64_t seed) {
-    XXH3_state_t state;
-    XXH3_64bits_reset_withSeed(&state, seed);
-    XXH3_64bits_update(&state, source.data(), source.size());
-    XXH3_64bits_update(&state, "\n", 1);  // in neither of them
-    XXH3_64bits_update(&state, id.data(), id.size());
-    return std::max<std::uint64_t>(XXH3_64bits_digest(&state), 1);
+    const std::uint64_t hash = XXH3_64bits_withSeed(id.data(), id.size(), XXH3_64bits_withSeed(source.data(), source.size(), seed));
+    return std::max<std::uint64_t>(hash, 1);
 }
 
 DedupWindow::DedupWindow(std::uint64_t ids_min, std::chrono::milliseconds age)

@@ -1,7 +1,6 @@
 #include "store/event_log.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "gateway/core/assert.hpp"
 #include "gateway/core/log.hpp"
@@ -63,11 +62,11 @@ Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, 
 }
 
 DedupWindow::Found EventLog::find_repeat(DedupEntry entry) const {
-    const auto fresh = fresh_index_.find(entry.id_hash);
-    const DedupWindow::Found in_window = window_.find(entry);
-    if (fresh == fresh_index_.end() || in_window == DedupWindow::Found::same_content) return in_window;
-    const bool same = std::find(fresh->second.begin(), fresh->second.end(), entry.content_hash) != fresh->second.end();
-    return same ? DedupWindow::Found::same_content : DedupWindow::Found::other_content;
+    DedupWindow::Found found = window_.find(entry);
+    const auto [from, to] = fresh_index_.equal_range(entry.id_hash);
+    for (auto it = from; it != to && found != DedupWindow::Found::same_content; ++it)
+        found = it->second == entry.content_hash ? DedupWindow::Found::same_content : DedupWindow::Found::other_content;
+    return found;
 }
 
 Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<Event>& events, UtcTime now) {
@@ -104,7 +103,7 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
             }
             reused = found == DedupWindow::Found::other_content;
             fresh_.push_back(entry);
-            fresh_index_[entry.id_hash].push_back(entry.content_hash);
+            fresh_index_.emplace(entry.id_hash, entry.content_hash);
         }
         std::string& text = lines[event.stream];
         const std::size_t line_bytes = event.members.size() + 20;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "gateway/core/event.hpp"
@@ -85,7 +86,7 @@ class EventLog {
     PerStream<Front> next_fronts_;
     DedupWindow window_;
     std::vector<DedupEntry> fresh_;                      // of this transaction: not in the window before accept()
-    std::map<std::uint64_t, std::vector<std::uint32_t>> fresh_index_;
+    std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;
     std::map<std::string, ConsumerState> loaded_consumers_;
     ChunkPacker packer_;
 };

@@ -1,0 +1,189 @@
+#include "store/event_reader.hpp"
+
+#include <algorithm>
+
+#include "store/chunk.hpp"
+#include "store/reader_source.hpp"
+#include "store/records.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+// A look at the tables is bounded: this many chunks are copied out in one transaction.
+constexpr int chunks_copied_max = 64;
+
+// What stands at and behind one number, copied out of the transaction.
+struct Piece {
+    Sequence first = 0;
+    Sequence last = 0;   // of the part that is wanted
+    Sequence chunk_at = 0;
+    std::string chunk;   // empty: a gap
+    Gap gap;
+};
+
+struct Wanted {
+    Stream stream;
+    const std::string& consumer;
+    Sequence horizon;
+};
+
+// The first gap for this consumer whose last number is `next` or later.
+Result<std::optional<Gap>> gap_from(const Transaction& txn, Table table, const Wanted& wanted, Sequence next,
+                                    const std::vector<Gap>& unwritten) {
+    std::optional<Gap> best;
+    for (const Gap& gap : unwritten)
+        if (gap.last >= next && (!best || gap.first < best->first)) best = gap;
+    std::string key = gap_key(wanted.stream, next, "");
+    for (;;) {
+        const auto row = txn.seek(table, key);
+        if (!row) return row.error();
+        if (!*row || !is_gap_of((*row)->key, wanted.stream)) return best;
+        const auto gap = decode_gap((*row)->key, (*row)->value);
+        if (gap && (gap->consumer.empty() || gap->consumer == wanted.consumer)) {
+            if (!best || gap->first < best->first) best = *gap;
+            return best;
+        }
+        key = std::string((*row)->key) + '\0';
+    }
+}
+
+Piece missing(const Wanted& wanted, Sequence first, Sequence last, const char* reason) {
+    Piece piece;
+    piece.first = first;
+    piece.last = last;
+    piece.gap = Gap{wanted.stream, "", first, last, reason, "", UtcTime{}};
+    return piece;
+}
+
+// What explains `next`: part of a chunk or a gap. REQUIRES: next <= wanted.horizon
+Result<Piece> piece_at(const Transaction& txn, Table table, const Wanted& wanted, Sequence next,
+                       const std::vector<Gap>& unwritten) {
+    const auto gap = gap_from(txn, table, wanted, next, unwritten);
+    if (!gap) return gap.error();
+    if (*gap && (*gap)->first <= next && (*gap)->last <= wanted.horizon) {
+        Piece piece;
+        piece.first = next;
+        piece.last = (*gap)->last;
+        piece.gap = **gap;
+        return piece;
+    }
+    Sequence end = wanted.horizon;  // not beyond it, nor into the next gap
+    if (*gap && (*gap)->first > next) end = std::min(end, (*gap)->first - 1);
+
+    const auto row = txn.before(table, chunk_key(wanted.stream, next + 1));
+    if (!row) return row.error();
+    if (*row && is_chunk_of((*row)->key, wanted.stream)) {
+        const auto header = read_header((*row)->value);
+        const Sequence first = chunk_first((*row)->key);
+        if (header && header->first == first && header->last >= next) {
+            Piece piece;
+            piece.first = next;
+            piece.last = std::min(end, header->last);
+            piece.chunk_at = first;
+            piece.chunk = (*row)->value;
+            return piece;
+        }
+        if (!header) {  // its numbers end where the next chunk begins
+            const auto following = txn.seek(table, chunk_key(wanted.stream, next + 1));
+            if (!following) return following.error();
+            if (*following && is_chunk_of((*following)->key, wanted.stream))
+                end = std::min(end, chunk_first((*following)->key) - 1);
+            return missing(wanted, next, end, "damaged");
+        }
+    }
+    const auto following = txn.seek(table, chunk_key(wanted.stream, next + 1));
+    if (!following) return following.error();
+    if (*following && is_chunk_of((*following)->key, wanted.stream))
+        end = std::min(end, chunk_first((*following)->key) - 1);
+    return missing(wanted, next, end, "missing");
+}
+
+// The views of events `first` to `last` out of a chunk's lines.
+void split(const std::string& lines, Sequence chunk_first_number, const Piece& piece, UtcTime recorded, Slice& slice,
+           const EventReader::Limits& limits, bool& limit_reached) {
+    std::size_t at = 0;
+    for (Sequence number = chunk_first_number; number <= piece.last; ++number) {
+        const std::size_t end = lines.find('\n', at);
+        if (end == std::string::npos) return;
+        if (number >= piece.first) {
+            const std::size_t bytes = end - at;
+            if (!slice.events.empty() &&
+                (slice.bytes + bytes > limits.bytes_max || slice.events.size() >= limits.events_max)) {
+                limit_reached = true;
+                return;
+            }
+            slice.events.push_back({number, recorded, std::string_view(lines).substr(at, bytes), -1});
+            slice.bytes += bytes;
+        }
+        at = end + 1;
+    }
+}
+
+void add_gap(Slice& slice, Gap gap, Sequence first, Sequence last) {
+    gap.first = std::max(gap.first, first);
+    gap.last = last;
+    slice.events.push_back({last, gap.time, {}, static_cast<int>(slice.gaps.size())});
+    slice.gaps.push_back(std::move(gap));
+}
+
+}  // namespace
+
+EventReader::EventReader(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
+EventReader::~EventReader() = default;
+
+Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string& consumer, Limits limits) {
+    Slice slice;
+    slice.stream = stream;
+    const Wanted wanted{stream, consumer, source_->horizon_of(stream)};
+    if (after >= wanted.horizon) return slice;
+    const std::vector<Gap> unwritten = source_->unwritten_gaps(stream, consumer);
+
+    std::vector<Piece> pieces;
+    {
+        const auto txn = source_->environment->begin_read();
+        if (!txn) return txn.error();
+        std::uint64_t raw_bytes = 0;
+        for (Sequence next = after + 1; next <= wanted.horizon && raw_bytes < limits.bytes_max &&
+                                        static_cast<int>(pieces.size()) < chunks_copied_max;) {
+            auto piece = piece_at(*txn, source_->table, wanted, next, unwritten);
+            if (!piece) return piece.error();
+            if (!piece->chunk.empty()) {
+                const auto header = read_header(piece->chunk);
+                raw_bytes += header ? header->raw_bytes * (piece->last - piece->first + 1) / header->events : 0;
+            }
+            next = piece->last + 1;
+            pieces.push_back(std::move(*piece));
+        }
+    }
+
+    bool limit_reached = false;
+    for (const Piece& piece : pieces) {
+        if (slice.events.size() >= limits.events_max) limit_reached = true;
+        if (limit_reached) break;
+        if (piece.chunk.empty()) {
+            add_gap(slice, piece.gap, piece.first, piece.last);
+            continue;
+        }
+        const auto header = read_header(piece.chunk);
+        std::shared_ptr<const std::string> lines;
+        if (cached_lines_ && cached_stream_ == stream && cached_first_ == piece.chunk_at) {
+            lines = cached_lines_;
+        } else if (auto unpacked = unpack(piece.chunk); unpacked) {
+            lines = std::make_shared<const std::string>(std::move(*unpacked));
+        }
+        if (!lines) {
+            add_gap(slice, missing(wanted, piece.first, piece.last, "damaged").gap, piece.first, piece.last);
+            continue;
+        }
+        split(*lines, piece.chunk_at, piece, header->recorded, slice, limits, limit_reached);
+        slice.buffers.push_back(lines);
+        cached_stream_ = stream;
+        cached_first_ = piece.chunk_at;
+        cached_lines_ = std::move(lines);
+    }
+    slice.more = !slice.events.empty() && slice.events.back().sequence < wanted.horizon;
+    if (!slice.more) cached_lines_.reset();  // nothing left to read: hold no memory
+    return slice;
+}
+
+}  // namespace touchpoint::store
