@@ -143,9 +143,8 @@ HttpResponse text_response(std::string body, std::string content_type) {
 }
 
 HttpResponse problem(unsigned status, std::string_view type, std::string_view detail) {
-    std::string body = R"({"type":"https://touchpoint.invalid/problems/)";
-    body += type;
-    body += R"(","title":)" + json_string(title(status)) + R"(,"status":)" + std::to_string(status);
+    std::string body = R"({"type":)" + json_string(type);
+    body += R"(,"title":)" + json_string(title(status)) + R"(,"status":)" + std::to_string(status);
     body += R"(,"detail":)" + json_string(detail) + "}\n";
     return {status, "application/problem+json", std::move(body), {}, nullptr};
 }

@@ -72,7 +72,7 @@ struct HttpResponse {
 
 HttpResponse json_response(std::string body, unsigned status = 200);
 HttpResponse text_response(std::string body, std::string content_type = "text/plain; charset=utf-8");
-// RFC 9457. `type` is the last part of its address ("not-found"); the title follows from the status.
+// RFC 9457. `type` is a word ("not-found"), as in the messages to devices; the title follows from the status.
 HttpResponse problem(unsigned status, std::string_view type, std::string_view detail);
 
 // Takes the answer, once; may be called at once or later, from any thread. Dropped without a call, the client

@@ -1,0 +1,281 @@
+#include "gateway/health.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "gateway/core/json_text.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A trouble that heals by itself within this time is not shown: brokers restart, platforms hiccup.
+constexpr milliseconds broker_grace{10'000};
+constexpr milliseconds platform_grace{60'000};
+// Of the largest size of the events file.
+constexpr std::uint64_t filling_percent = 80;
+constexpr std::uint64_t full_percent = 95;
+
+constexpr const char* status_command = "touchpoint status";
+constexpr const char* edit_config = "/etc/touchpoint/touchpoint.toml";
+
+bool lasted(const Snapshot& s, UtcTime since, milliseconds grace) { return s.now - since >= grace; }
+
+std::uint64_t used_percent(const store::StoreStats& store) {
+    return store.map_bytes == 0 ? 0 : store.live_bytes * 100 / store.map_bytes;
+}
+
+std::uint64_t held(const store::StoreStats& store) {
+    std::uint64_t events = 0;
+    for (const Stream stream : all_streams) events += store.events[stream];
+    return events;
+}
+
+std::string waiting(const Snapshot& s, const Backlog& b) {
+    if (b.events == 0) return "No event waits. ";
+    std::string text = grouped(b.events) + (b.events == 1 ? " event waits" : " events wait") + " on disk";
+    if (b.oldest.ms != 0) text += ", the oldest for " + spoken(s.now - b.oldest);
+    return text + "; " + std::to_string(used_percent(s.store)) + " % of the room is used. Nothing is lost.";
+}
+
+void add_store(const Snapshot& s, std::vector<Condition>& out) {
+    if (s.store_failed)
+        out.push_back(
+            {"store-failed", "", Severity::error, "the disk refused a write",
+             "The gateway stops and starts again; what it took stays in its journal. Devices get no "
+             "receipts meanwhile.",
+             "look at the disk: dmesg --level=err,warn; replace the card if it reports errors",
+             "journalctl -u touchpoint -n 50"});
+    const std::uint64_t used = used_percent(s.store);
+    const std::string room = spoken_bytes(s.store.live_bytes) + " of " + spoken_bytes(s.store.map_bytes) +
+                             " (" + std::to_string(used) + " %) hold " + grouped(held(s.store)) + " events. ";
+    if (used >= full_percent)
+        out.push_back(
+            {"store-full", "", Severity::error, "the room for events is full",
+             room + "New events stay with the broker until there is room; when its queue is full too, they "
+                    "are lost.",
+             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
+             status_command});
+    else if (used >= filling_percent)
+        out.push_back(
+            {"store-filling", "", Severity::warning, "the room for events is filling",
+             room + "Nothing is lost yet.",
+             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
+             status_command});
+    if (s.cache_replaced)
+        out.push_back(
+            {"cache-replaced", "", Severity::warning,
+             "the cache of devices and identities was damaged and begun anew",
+             "Events are complete. Raw identifiers of customers that waited are gone: destinations with "
+             "identifiers = \"raw\" get the pseudonym for them.",
+             "nothing; if it happens again, replace the disk", "ls /var/lib/touchpoint"});
+}
+
+void add_link(const Snapshot& s, std::vector<Condition>& out) {
+    const devices::LinkStats& link = s.link;
+    if (link.closed_for_room) {
+        if (lasted(s, link.since, broker_grace))
+            out.push_back({"intake-paused", "", Severity::warning,
+                           "events come faster than the disk takes them; the connection to the broker is "
+                           "closed for now",
+                           "The broker keeps what devices send (" + spoken_bytes(s.journal.uncut_bytes) +
+                               " wait in the journal). Receipts are late.",
+                           "if this stays: look for a slow or worn card, or devices that send too much",
+                           status_command});
+    } else if (!link.connected && lasted(s, link.since, broker_grace)) {
+        out.push_back(
+            {"broker-unreachable", "", Severity::error,
+             "no connection to the broker " + s.broker +
+                 (link.last_error.empty() ? std::string() : " (" + link.last_error + ")"),
+             "No event comes in since " + spoken(s.now - link.since) +
+                 ". Devices that cannot reach the broker keep their events or lose them, as they are built.",
+             "systemctl status touchpoint-broker; is mqtt.url right, and the password?", status_command});
+    }
+}
+
+std::string refused_words(int status) {
+    if (status == 401 || status == 403)
+        return "the platform refuses this gateway's credential (HTTP " + std::to_string(status);
+    return "the platform does not know this address (HTTP " + std::to_string(status);
+}
+
+void add_push(const Snapshot& s, std::vector<Condition>& out) {
+    for (const PushPicture& push : s.push) {
+        const uplink::PushStats& stats = push.stats;
+        const Backlog waits = backlog(s.store, stats.name);
+        const std::string place = push.host + ", destination " + stats.name;
+        const std::string check = std::string(status_command) + "; tries again by itself every minute or so";
+        if (stats.state == uplink::PushState::paused) {
+            const bool credential = stats.last_status == 401 || stats.last_status == 403;
+            out.push_back(
+                {credential ? "uplink-credential" : "uplink-address", stats.name, Severity::error,
+                 refused_words(stats.last_status) + ", " + place + ")", waiting(s, waits),
+                 credential ? "put the new token or password into the file that the destination names in " +
+                                  std::string(edit_config) + "; it is read at the next try"
+                            : "correct the url of the destination in " + std::string(edit_config) +
+                                  ", then: systemctl restart touchpoint",
+                 check});
+        } else if (stats.state == uplink::PushState::retrying && lasted(s, stats.since, platform_grace)) {
+            const std::string why = stats.last_status != 0
+                                        ? "HTTP " + std::to_string(stats.last_status)
+                                        : (stats.last_error.empty() ? "no answer" : stats.last_error);
+            out.push_back(
+                {"uplink-away", stats.name, Severity::warning,
+                 "the platform has not taken events for " + spoken(s.now - stats.since) + " (" + why + ", " +
+                     place + ")",
+                 waiting(s, waits),
+                 "is the internet there? else wait for the platform: the gateway sends everything by itself",
+                 status_command});
+        }
+        if (stats.parked != 0)
+            out.push_back(
+                {"uplink-parked", stats.name, Severity::warning,
+                 "the platform refused " + grouped(stats.parked) + " events for good (" + place + ")",
+                 "They are set aside and recorded as gaps; later events pass.",
+                 "show the platform's operator what it refused", "touchpoint quarantine list"});
+    }
+    if (s.push.empty())
+        out.push_back({"uplink-none", "", Severity::warning, "no destination is configured",
+                       grouped(held(s.store)) + " events are on disk and stay there until the room is full.",
+                       "add an [[uplink.push]] table to " + std::string(edit_config) +
+                           ", then: systemctl restart touchpoint",
+                       "touchpointd --check-config"});
+    for (const store::ConsumerState& consumer : s.store.consumers)
+        if (!consumer.configured && backlog(s.store, consumer.name).events != 0)
+            out.push_back({"consumer-removed", consumer.name, Severity::warning,
+                           "the destination " + consumer.name +
+                               " was removed from the configuration and still holds events",
+                           grouped(backlog(s.store, consumer.name).events) +
+                               " events are kept for it and take room until it lets them go.",
+                           "put it back into " + std::string(edit_config) + " if that was a mistake",
+                           status_command});
+}
+
+void add_rest(const Snapshot& s, std::vector<Condition>& out) {
+    if (!s.clock_trusted)
+        out.push_back({"clock-untrusted", "", Severity::warning, "the clock is not synchronised",
+                       "Events are kept in order; their times may be wrong, and are marked so.",
+                       "timedatectl set-ntp true; is a time server reachable?",
+                       "timedatectl timesync-status"});
+    if (s.intake.rejected != 0)
+        out.push_back({"rejected", "", Severity::info,
+                       grouped(s.intake.rejected) + " messages broke a rule since the start",
+                       "They are in quarantine; their devices were told.",
+                       "show them to who wrote the device", "touchpoint quarantine list"});
+    for (const std::string& warning : s.config_warnings)
+        out.push_back({"configuration", "", Severity::info, warning,
+                       "The gateway runs with what is written there.", "correct " + std::string(edit_config),
+                       "touchpointd --check-config"});
+}
+
+std::string json_conditions(const std::vector<Condition>& list) {
+    std::string out = "[";
+    for (const Condition& c : list) out += (out.size() == 1 ? "" : ",") + json_string(c.code);
+    return out + "]";
+}
+
+}  // namespace
+
+Backlog backlog(const store::StoreStats& store, const std::string& consumer) {
+    Backlog out;
+    const auto found = std::find_if(store.consumers.begin(), store.consumers.end(),
+                                    [&](const store::ConsumerState& c) { return c.name == consumer; });
+    if (found == store.consumers.end()) return out;
+    for (const Stream stream : all_streams) {
+        const Sequence horizon = store.horizon[stream];
+        const Sequence done = std::max(found->acknowledged[stream],
+                                       store.first[stream] == 0 ? Sequence{0} : store.first[stream] - 1);
+        if (!found->streams[stream] || horizon <= done) continue;
+        out.events += horizon - done;
+        const UtcTime oldest = store.oldest[stream];
+        if (oldest.ms != 0 && (out.oldest.ms == 0 || oldest < out.oldest)) out.oldest = oldest;
+    }
+    return out;
+}
+
+std::string_view name(Severity severity) {
+    switch (severity) {
+        case Severity::info:
+            return "info";
+        case Severity::warning:
+            return "warning";
+        case Severity::error:
+            return "error";
+    }
+    return "?";
+}
+
+std::vector<Condition> conditions(const Snapshot& snapshot) {
+    std::vector<Condition> out;
+    add_store(snapshot, out);
+    add_link(snapshot, out);
+    add_push(snapshot, out);
+    add_rest(snapshot, out);
+    std::stable_sort(out.begin(), out.end(),
+                     [](const Condition& a, const Condition& b) { return a.severity > b.severity; });
+    return out;
+}
+
+HttpResponse healthz(const Snapshot& snapshot) {
+    return json_response("{\"status\":\"alive\",\"gateway\":" + json_string(snapshot.gateway_id) +
+                         ",\"version\":" + json_string(snapshot.version) +
+                         ",\"conditions\":" + json_conditions(conditions(snapshot)) + "}\n");
+}
+
+HttpResponse readyz(const Snapshot& snapshot) {
+    std::string reasons;
+    const auto add = [&](bool holds, const char* reason) {
+        if (holds) reasons += (reasons.empty() ? "" : ",") + json_string(reason);
+    };
+    add(snapshot.store_failed, "store-failed");
+    add(used_percent(snapshot.store) >= full_percent, "store-full");
+    add(snapshot.link.closed_for_room, "intake-paused");
+    add(!snapshot.link.connected && !snapshot.link.closed_for_room, "broker-unreachable");
+    const bool ready = reasons.empty();
+    return json_response(
+        std::string("{\"ready\":") + (ready ? "true" : "false") + ",\"reasons\":[" + reasons + "]}\n",
+        ready ? 200 : 503);
+}
+
+std::string status_line(const Snapshot& snapshot) {
+    std::string line = snapshot.link.connected ? "taking events" : "not taking events";
+    for (const PushPicture& push : snapshot.push) {
+        const Backlog waits = backlog(snapshot.store, push.stats.name);
+        line += "; " + push.stats.name + " " + name(push.stats.state);
+        if (waits.events != 0) line += ", " + grouped(waits.events) + " wait";
+    }
+    const auto list = conditions(snapshot);
+    const auto serious = std::count_if(list.begin(), list.end(),
+                                       [](const Condition& c) { return c.severity != Severity::info; });
+    if (serious != 0) line += "; " + list.front().what + " (touchpoint status)";
+    return line;
+}
+
+std::string grouped(std::uint64_t number) {
+    std::string out = std::to_string(number);
+    for (std::size_t at = out.size(); at > 3;) out.insert(at -= 3, ",");
+    return out;
+}
+
+std::string spoken(milliseconds duration) {
+    const auto seconds = std::max<std::int64_t>(0, duration.count() / 1000);
+    if (seconds < 120) return std::to_string(seconds) + " s";
+    if (seconds < 2 * 3600) return std::to_string(seconds / 60) + " min";
+    if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
+    return std::to_string(seconds / 86400) + " days";
+}
+
+std::string spoken_bytes(std::uint64_t bytes) {
+    constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
+    char text[32];
+    std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return text;
+}
+
+}  // namespace touchpoint::gateway

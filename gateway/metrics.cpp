@@ -1,0 +1,197 @@
+#include "gateway/metrics.hpp"
+
+#include <prometheus/client_metric.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/metric_type.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gateway/core/streams.hpp"
+#include "gateway/health.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// Families in the order of the text.
+class Exposition {
+  public:
+    Exposition& counter(std::string name, std::string help) {
+        return family(std::move(name), std::move(help), prometheus::MetricType::Counter);
+    }
+    Exposition& gauge(std::string name, std::string help) {
+        return family(std::move(name), std::move(help), prometheus::MetricType::Gauge);
+    }
+    template <class T>
+    Exposition& value(T number, const Labels& labels = {}) {
+        prometheus::ClientMetric metric;
+        for (const auto& [key, text] : labels) {
+            prometheus::ClientMetric::Label label;
+            label.name = key;
+            label.value = text;
+            metric.label.push_back(std::move(label));
+        }
+        if (families_.back().type == prometheus::MetricType::Counter)
+            metric.counter.value = static_cast<double>(number);
+        else
+            metric.gauge.value = static_cast<double>(number);
+        families_.back().metric.push_back(std::move(metric));
+        return *this;
+    }
+    template <class T>
+    Exposition& per_stream(const PerStream<T>& values) {
+        for (const Stream stream : all_streams)
+            value(values[stream], {{"stream", std::string(name(stream))}});
+        return *this;
+    }
+    std::string text() {
+        // A family without a sample would be a name that means nothing.
+        std::erase_if(families_, [](const prometheus::MetricFamily& f) { return f.metric.empty(); });
+        return prometheus::TextSerializer().Serialize(families_);
+    }
+
+  private:
+    Exposition& family(std::string name, std::string help, prometheus::MetricType type) {
+        prometheus::MetricFamily family;
+        family.name = std::move(name);
+        family.help = std::move(help);
+        family.type = type;
+        families_.push_back(std::move(family));
+        return *this;
+    }
+    std::vector<prometheus::MetricFamily> families_;
+};
+
+double seconds(UtcTime time) { return static_cast<double>(time.ms) / 1000.0; }
+
+void add_program(Exposition& out, const Snapshot& s, const HttpStats& http) {
+    out.gauge("touchpoint_build_info", "1, labelled with the version and the names of the gateway")
+        .value(1, {{"version", s.version}, {"gateway", s.gateway_id}, {"store", s.store_id}});
+    out.gauge("touchpoint_start_time_seconds", "When the daemon started, Unix time")
+        .value(seconds(s.started));
+    out.gauge("touchpoint_uptime_seconds", "Since the daemon started").value(s.uptime.count() / 1000);
+    out.gauge("touchpoint_clock_synchronized", "1 when the operating system follows a time source")
+        .value(s.clock_trusted ? 1 : 0);
+    std::array<int, 3> by_severity{};
+    for (const Condition& condition : conditions(s))
+        ++by_severity[static_cast<std::size_t>(condition.severity)];
+    out.gauge("touchpoint_conditions", "Troubles that touchpoint status shows now, by severity");
+    for (const Severity severity : {Severity::info, Severity::warning, Severity::error})
+        out.value(by_severity[static_cast<std::size_t>(severity)],
+                  {{"severity", std::string(name(severity))}});
+    out.gauge("touchpoint_http_connections", "HTTP connections open now").value(http.connections);
+    out.counter("touchpoint_http_requests_total", "HTTP requests answered").value(http.requests);
+    out.counter("touchpoint_http_refused_total", "HTTP connections refused: all places taken, or no right")
+        .value(http.refused);
+}
+
+void add_intake(Exposition& out, const Snapshot& s) {
+    const devices::LinkStats& link = s.link;
+    out.gauge("touchpoint_mqtt_connected", "1 when connected to the broker").value(link.connected ? 1 : 0);
+    out.gauge("touchpoint_mqtt_closed_for_room",
+              "1 while the connection is closed because the journal or store is full")
+        .value(link.closed_for_room ? 1 : 0);
+    out.counter("touchpoint_mqtt_connects_total", "Connections to the broker made").value(link.connects);
+    out.counter("touchpoint_mqtt_messages_total", "Messages taken from the broker into the journal")
+        .value(link.messages);
+    out.counter("touchpoint_mqtt_received_bytes_total", "Payload bytes taken from the broker")
+        .value(link.bytes);
+    out.counter("touchpoint_mqtt_publish_failures_total",
+                "Receipts, rejections and status that could not be published")
+        .value(link.publishes_failed);
+    out.gauge("touchpoint_journal_bytes", "Bytes in the journal that are not durable in the store yet")
+        .value(s.journal.uncut_bytes);
+    out.gauge("touchpoint_journal_soft_bound_bytes", "Bytes in the journal at which the link is closed")
+        .value(s.journal.soft_bytes);
+
+    const devices::IntakeStats& intake = s.intake;
+    out.counter("touchpoint_intake_messages_total", "Messages decoded").value(intake.messages);
+    out.counter("touchpoint_intake_events_total", "Events admitted").per_stream(intake.admitted);
+    out.counter("touchpoint_intake_rejected_total", "Items that broke a rule, by the rule");
+    for (const auto& [type, count] : intake.rejected_by_type) out.value(count, {{"type", type}});
+    if (intake.rejected_by_type.empty()) out.value(0, {{"type", "none"}});
+    out.counter("touchpoint_intake_retained_ignored_total",
+                "Retained messages on event topics, which are no events")
+        .value(intake.retained_ignored);
+    out.counter("touchpoint_intake_possible_repeats_total",
+                "Events without an id that the broker may have given twice")
+        .value(intake.possible_repeats);
+    out.counter("touchpoint_intake_masked_total", "Card-like numbers masked").value(intake.masked);
+    out.counter("touchpoint_receipts_total", "Receipts sent to devices").value(intake.receipts);
+    out.gauge("touchpoint_devices", "Devices known").value(intake.devices);
+    out.gauge("touchpoint_devices_online", "Devices that say they are online").value(intake.devices_online);
+}
+
+void add_store(Exposition& out, const store::StoreStats& store) {
+    out.counter("touchpoint_store_commits_total", "Commits").value(store.commits);
+    out.counter("touchpoint_store_flushes_total", "Flushes to the disk").value(store.flushes);
+    out.counter("touchpoint_store_duplicates_total", "Repeats recognised by their id and not stored again")
+        .value(store.duplicates);
+    out.counter("touchpoint_store_ids_reused_total",
+                "Events stored under an id that was used for other content")
+        .value(store.ids_reused);
+    out.gauge("touchpoint_store_horizon_sequence", "Last sequence that a power cut cannot take back")
+        .per_stream(store.horizon);
+    out.gauge("touchpoint_store_events", "Events held").per_stream(store.events);
+    out.gauge("touchpoint_store_chunk_bytes", "Bytes of events held, compressed").per_stream(store.bytes);
+    out.gauge("touchpoint_store_oldest_time_seconds",
+              "When the oldest event held was recorded, Unix time; 0: none");
+    for (const Stream stream : all_streams)
+        out.value(seconds(store.oldest[stream]), {{"stream", std::string(name(stream))}});
+    out.gauge("touchpoint_store_file_bytes", "Size of the events file").value(store.file_bytes);
+    out.gauge("touchpoint_store_used_bytes", "Bytes of it in use").value(store.live_bytes);
+    out.gauge("touchpoint_store_limit_bytes", "Largest size of it").value(store.map_bytes);
+    out.gauge("touchpoint_store_dedup_ids", "Ids remembered to recognise repeats").value(store.dedup_ids);
+}
+
+void add_push(Exposition& out, const Snapshot& s) {
+    const auto each = [&](const auto& number) {
+        for (const PushPicture& push : s.push)
+            out.value(number(push.stats), {{"destination", push.stats.name}});
+    };
+    out.gauge("touchpoint_push_state", "1 for the state a destination is in");
+    for (const PushPicture& push : s.push)
+        for (const uplink::PushState state : {uplink::PushState::idle, uplink::PushState::delivering,
+                                              uplink::PushState::retrying, uplink::PushState::paused})
+            out.value(push.stats.state == state ? 1 : 0,
+                      {{"destination", push.stats.name}, {"state", name(state)}});
+    out.counter("touchpoint_push_events_total", "Events that the destination acknowledged");
+    for (const PushPicture& push : s.push)
+        for (const Stream stream : all_streams)
+            out.value(push.stats.delivered[stream],
+                      {{"destination", push.stats.name}, {"stream", std::string(name(stream))}});
+    out.counter("touchpoint_push_batches_total", "Batches that the destination acknowledged");
+    each([](const uplink::PushStats& p) { return p.batches; });
+    out.counter("touchpoint_push_attempts_total", "Requests sent");
+    each([](const uplink::PushStats& p) { return p.attempts; });
+    out.counter("touchpoint_push_failures_total", "Requests that did not deliver");
+    each([](const uplink::PushStats& p) { return p.failures; });
+    out.counter("touchpoint_push_parked_total", "Events that the destination refused for good");
+    each([](const uplink::PushStats& p) { return p.parked; });
+    out.counter("touchpoint_push_sent_bytes_total", "Bytes of bodies sent, compressed");
+    each([](const uplink::PushStats& p) { return p.bytes_sent; });
+    out.gauge("touchpoint_push_last_success_time_seconds",
+              "Last acknowledgement, Unix time; 0: none in this run");
+    each([](const uplink::PushStats& p) { return seconds(p.last_success); });
+    out.gauge("touchpoint_push_waiting_events", "Events between the destination's position and the horizon");
+    each([&](const uplink::PushStats& p) { return backlog(s.store, p.name).events; });
+}
+
+}  // namespace
+
+std::string metrics_text(const Snapshot& snapshot, const HttpStats& http) {
+    Exposition out;
+    add_program(out, snapshot, http);
+    add_intake(out, snapshot);
+    add_store(out, snapshot.store);
+    add_push(out, snapshot);
+    return out.text();
+}
+
+}  // namespace touchpoint::gateway

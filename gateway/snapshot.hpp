@@ -1,0 +1,55 @@
+// One picture of the daemon, taken on loop: from it come /healthz, /readyz, /metrics, `touchpoint status` and
+// the line that systemctl shows. A value; nothing in it changes afterwards.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "devices/stats.hpp"
+#include "gateway/core/clock.hpp"
+#include "store/event_store.hpp"
+#include "uplink/stats.hpp"
+
+namespace touchpoint::gateway {
+
+struct JournalStats {
+    std::uint64_t end = 0;  // bytes ever appended
+    std::uint64_t uncut_bytes = 0;
+    std::uint64_t soft_bytes = 0;
+};
+
+struct PushPicture {
+    uplink::PushStats stats;
+    std::string host;  // of its URL, for a person
+};
+
+struct Snapshot {
+    std::string version;
+    std::string gateway_id;
+    std::string store_id;
+    std::string broker;  // the URL, which holds no secret
+    UtcTime now;
+    UtcTime started;
+    std::chrono::milliseconds uptime{};  // steady: a clock that was set does not change it
+    bool clock_trusted = false;
+    bool store_failed = false;    // the disk refused a write or flush: the daemon is about to end
+    bool cache_replaced = false;  // damaged at this start: identities and devices were lost
+    store::StoreStats store;
+    devices::LinkStats link;
+    devices::IntakeStats intake;
+    JournalStats journal;
+    std::vector<PushPicture> push;
+    std::vector<std::string> config_warnings;
+};
+
+// What waits for a destination: between its position and the horizon, over its streams.
+struct Backlog {
+    std::uint64_t events = 0;
+    UtcTime
+        oldest;  // recorded; 0 when nothing waits. Of the oldest event held, which may be older than its own
+};
+Backlog backlog(const store::StoreStats& store, const std::string& consumer);
+
+}  // namespace touchpoint::gateway
