@@ -107,7 +107,7 @@ class EventStore::Impl {
     void keep_back_what_has_no_room(Work& work);
     void put_back(Work&& work, const std::string& why);
     bool more_waits(Steady::time_point now) const;
-    bool is_stopping() const;
+    bool gives_up() const;
     Result<void> flush();
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
@@ -345,7 +345,9 @@ void EventStore::Impl::run() {
     for (Work work; wait_for_work(work);) {
         keep_back_what_has_no_room(work);
         Unflushed done;
-        const Result<void> committed = commit(work, done);
+        const bool nothing = work.events.empty() && work.journal_end == 0 && work.gaps.empty() &&
+                             work.consumers.empty() && !more_to_prune_;
+        const Result<void> committed = nothing ? Result<void>{} : commit(work, done);
         if (!committed && committed.error().code != Errc::full) {
             if (committed.error().code == Errc::damaged) std::ofstream(options_.folder / "damaged") << "1\n";
             on_failure_(committed.error());
@@ -353,10 +355,11 @@ void EventStore::Impl::run() {
         }
         if (!committed) put_back(std::move(work), committed.error().context);
         // The flush inside this commit made the one before it durable (store/README.md, "Horizon").
-        if (committed && before.any) publish(before);
-        if (committed) before = std::move(done);
+        if (committed && done.any && before.any) publish(before);
+        if (committed && done.any) before = std::move(done);
         const auto now = Steady::now();
-        if (before.any && !more_waits(now)) {
+        const bool giving_up = gives_up();
+        if (before.any && (giving_up || !more_waits(now))) {
             if (const auto flushed = flush(); !flushed) {
                 on_failure_(flushed.error());
                 return;
@@ -366,7 +369,7 @@ void EventStore::Impl::run() {
         }
         measure(now);
         refresh_stats();
-        if (!committed && is_stopping()) return;  // the journal keeps what could not be written
+        if (giving_up) return;  // no room, and no time to wait for it: the journal keeps what could not be written
     }
 }
 
@@ -375,9 +378,9 @@ bool EventStore::Impl::more_waits(Steady::time_point now) const {
     return due(now);
 }
 
-bool EventStore::Impl::is_stopping() const {
+bool EventStore::Impl::gives_up() const {
     const std::lock_guard lock(mutex_);
-    return stopping_;
+    return stopping_ && blocked_;
 }
 
 // Disk space is looked for before the transaction: a commit must not meet a full disk half-way. Without room the
