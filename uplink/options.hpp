@@ -23,7 +23,7 @@ struct PushOptions {
     Identifiers identifiers = Identifiers::pseudonym;
     PerStream<bool> streams{{true, true, true, true, false}};
     std::size_t batch_events_max = 1000;
-    std::size_t batch_bytes_max = 1u << 20;  // before compression
+    std::size_t batch_bytes_max = 1u << 20;     // before compression
     std::chrono::milliseconds timeout{30'000};  // connect, send and answer together
     std::chrono::milliseconds retry_first{1'000};
     std::chrono::milliseconds retry_max{300'000};

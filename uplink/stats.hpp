@@ -10,18 +10,22 @@
 namespace touchpoint::uplink {
 
 enum class PushState {
-    idle,        // nothing waits
+    idle,  // nothing waits
     delivering,
-    retrying,    // the platform is away or busy
-    paused,      // refused: 401, 403, 404; a person must act
+    retrying,  // the platform is away or busy
+    paused,    // refused: 401, 403, 404; a person must act
 };
 
 constexpr const char* name(PushState state) {
     switch (state) {
-        case PushState::idle: return "idle";
-        case PushState::delivering: return "delivering";
-        case PushState::retrying: return "retrying";
-        case PushState::paused: return "paused";
+        case PushState::idle:
+            return "idle";
+        case PushState::delivering:
+            return "delivering";
+        case PushState::retrying:
+            return "retrying";
+        case PushState::paused:
+            return "paused";
     }
     return "?";
 }
@@ -32,14 +36,14 @@ struct PushStats {
     PerStream<std::uint64_t> delivered;  // events acknowledged by the platform in this run
     std::uint64_t batches = 0;
     std::uint64_t attempts = 0;
-    std::uint64_t failures = 0;  // attempts that did not deliver
-    std::uint64_t parked = 0;    // events that the platform refused for good
+    std::uint64_t failures = 0;    // attempts that did not deliver
+    std::uint64_t parked = 0;      // events that the platform refused for good
     std::uint64_t bytes_sent = 0;  // bodies, as sent
     int last_status = 0;           // HTTP; 0: no answer
     std::string last_error;        // without secrets
     UtcTime last_success;
-    UtcTime since;    // of the present state
-    UtcTime retry_at; // when the next try comes; 0 when not waiting
+    UtcTime since;     // of the present state
+    UtcTime retry_at;  // when the next try comes; 0 when not waiting
 };
 
 }  // namespace touchpoint::uplink

@@ -1,0 +1,153 @@
+#include "uplink/formats.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <utility>
+
+#include "gateway/core/json_text.hpp"
+
+namespace touchpoint::uplink {
+namespace {
+
+constexpr std::string_view pseudonym_prefix = "pseudonym/";
+
+// The end of the JSON string whose opening quote stands at `at`: the place of its closing quote.
+std::size_t string_end(std::string_view text, std::size_t at) {
+    for (++at; at < text.size() && text[at] != '"'; ++at)
+        if (text[at] == '\\') ++at;
+    return at;
+}
+
+// The pseudonym of an event, if its subject is one. Only the outermost members are looked at: a device may
+// write "subject" into its own data.
+std::string_view pseudonym_in(std::string_view members) {
+    constexpr std::string_view key = "\"subject\":\"";
+    int depth = 0;
+    for (std::size_t at = 0; at < members.size(); ++at) {
+        const char c = members[at];
+        if (c == '{' || c == '[') ++depth;
+        if (c == '}' || c == ']') --depth;
+        if (c != '"') continue;
+        const std::size_t end = string_end(members, at);
+        if (depth == 0 && members.substr(at, key.size()) == key) {
+            const std::size_t value = at + key.size() - 1;
+            const std::string_view subject =
+                members.substr(value + 1, string_end(members, value) - value - 1);
+            if (!subject.starts_with(pseudonym_prefix)) return {};
+            return subject.substr(pseudonym_prefix.size());
+        }
+        at = end;
+    }
+    return {};
+}
+
+}  // namespace
+
+Formatter::Formatter(Origin origin, Format format, Join join)
+    : origin_(std::move(origin)), format_(format), join_(std::move(join)) {
+    head_ = "{\"specversion\":\"1.0\",\"gatewayid\":" + json_string(origin_.gateway_id) +
+            ",\"epoch\":" + json_string(origin_.epoch) + ",\"stream\":\"";
+}
+
+void Formatter::append_head(std::string& out, Stream stream, Sequence sequence, UtcTime recorded) const {
+    out += head_;
+    out += name(stream);
+    fmt::format_to(std::back_inserter(out), "\",\"sequence\":\"{:020}\",\"recordedtime\":\"", sequence);
+    out += to_rfc3339(recorded);
+    out += "\",";
+}
+
+std::string Formatter::event(Stream stream, const store::StoredEvent& event) const {
+    std::string out;
+    out.reserve(head_.size() + event.members.size() + 128);
+    append_head(out, stream, event.sequence, event.recorded);
+    if (join_) {
+        const std::string_view pseudonym = pseudonym_in(event.members);
+        if (!pseudonym.empty()) {
+            if (const auto raw = join_(pseudonym)) {
+                out += "\"customer\":";
+                append_json_string(out, *raw);
+                out += ',';
+            }
+        }
+    }
+    out += event.members;
+    out += '}';
+    return out;
+}
+
+std::string Formatter::gap(const store::Gap& gap) const {
+    std::string out;
+    append_head(out, gap.stream, gap.last, gap.time);
+    out += "\"id\":";
+    append_json_string(out,
+                       fmt::format("gap-{}-{}-{}-{}", origin_.epoch, name(gap.stream), gap.first, gap.last));
+    out += ",\"source\":";
+    append_json_string(out, "/stores/" + origin_.store_id + "/gateway/" + origin_.gateway_id);
+    const std::string time = to_rfc3339(gap.time);
+    out += fmt::format(
+        ",\"type\":\"store.system.gap.v1\",\"time\":\"{}\",\"data\":{{\"stream\":\"{}\",\"first\":{},"
+        "\"last\":{},"
+        "\"count\":{},\"reason\":",
+        time, name(gap.stream), gap.first, gap.last, gap.last - gap.first + 1);
+    append_json_string(out, gap.reason);
+    if (!gap.consumer.empty()) {
+        out += ",\"consumer\":";
+        append_json_string(out, gap.consumer);
+    }
+    out += ",\"time\":\"" + time + '"';
+    if (!gap.detail.empty()) out += ',' + gap.detail;
+    out += "}}";
+    return out;
+}
+
+Batch Formatter::build(const store::Slice& slice, const BatchLimits& limits, const store::Gap* lead) const {
+    Batch batch;
+    batch.stream = lead != nullptr ? lead->stream : slice.stream;
+    const bool array = format_ == Format::cloudevents_batch;
+    const std::size_t frame = 2;  // "[" and "]", or a separator and a line end
+    batch.body.reserve(std::min<std::size_t>(limits.bytes_max, slice.bytes + 256 * slice.events.size()) +
+                       frame);
+    if (array) batch.body += '[';
+    const auto take = [&](const std::string& text, Item item) {
+        if (!batch.items.empty()) {
+            if (batch.items.size() >= limits.events_max) return false;
+            if (batch.body.size() + text.size() + frame > limits.bytes_max) return false;
+            if (array) batch.body += ',';
+        }
+        batch.body += text;
+        if (!array) batch.body += '\n';
+        batch.items.push_back(item);
+        return true;
+    };
+    bool room = lead == nullptr || take(gap(*lead), {lead->first, lead->last, true});
+    for (const store::StoredEvent& each : slice.events) {
+        if (!room) break;
+        if (each.gap >= 0) {
+            const store::Gap& row = slice.gaps[static_cast<std::size_t>(each.gap)];
+            room = take(gap(row), {row.first, row.last, true});
+        } else {
+            room = take(event(slice.stream, each), {each.sequence, each.sequence, false});
+        }
+    }
+    if (array) batch.body += ']';
+    return batch;
+}
+
+std::string_view Formatter::content_type(Format format) {
+    switch (format) {
+        case Format::cloudevents_batch:
+            return "application/cloudevents-batch+json";
+        case Format::ndjson:
+            return "application/x-ndjson";
+    }
+    return {};
+}
+
+std::string idempotency_key(const Origin& origin, const Batch& batch, std::string_view sent_body) {
+    return fmt::format("{}-{}-{}-{}-{}-{:016x}", origin.gateway_id, origin.epoch, name(batch.stream),
+                       batch.first(), batch.last(), XXH3_64bits(sent_body.data(), sent_body.size()));
+}
+
+}  // namespace touchpoint::uplink
