@@ -1,0 +1,211 @@
+#include "devices/admission.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "devices/base64.hpp"
+#include "devices/json_slice.hpp"
+#include "gateway/core/json_text.hpp"
+
+namespace touchpoint::devices {
+namespace {
+
+void append_text(std::string& out, std::string_view name, std::string_view value) {
+    out += ",\"";
+    out += name;
+    out += "\":";
+    append_json_string(out, value);
+}
+
+bool one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// "store.kiosk.identify.v1" -> "identify"; "org.example.consent" -> "consent".
+std::string_view last_word(std::string_view type) {
+    std::size_t dot = type.rfind('.');
+    const std::string_view tail = dot == std::string_view::npos ? type : type.substr(dot + 1);
+    const bool version =
+        tail.size() > 1 && tail[0] == 'v' &&
+        std::all_of(tail.begin() + 1, tail.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!version || dot == std::string_view::npos) return tail;
+    type = type.substr(0, dot);
+    dot = type.rfind('.');
+    return dot == std::string_view::npos ? type : type.substr(dot + 1);
+}
+
+std::uint64_t hash_of(std::string_view type, std::string_view data, std::string_view customer) {
+    // Lengths in between, so that no byte can move from one to the other unseen.
+    std::string text;
+    text.reserve(type.size() + data.size() + customer.size() + 16);
+    const auto add = [&](std::string_view part) {
+        const std::uint64_t size = part.size();
+        for (int i = 0; i < 8; ++i) text += static_cast<char>(static_cast<unsigned char>(size >> (8 * i)));
+        text += part;
+    };
+    add(type), add(data), add(customer);
+    return XXH3_64bits(text.data(), text.size());
+}
+
+}  // namespace
+
+bool KnownPseudonyms::note(const std::string& pseudonym) {
+    if (const auto found = at_.find(pseudonym); found != at_.end()) {
+        order_.splice(order_.begin(), order_, found->second);
+        return true;
+    }
+    if (order_.size() == pseudonyms_max) {
+        at_.erase(order_.back());
+        order_.pop_back();
+    }
+    order_.push_front(pseudonym);
+    at_.emplace(order_.front(), order_.begin());
+    return false;
+}
+
+void KnownPseudonyms::forget(std::string_view pseudonym) {
+    const auto found = at_.find(pseudonym);
+    if (found == at_.end()) return;
+    const auto place = found->second;
+    at_.erase(found);
+    order_.erase(place);
+}
+
+Stream stream_of(std::string_view kind, std::string_view name, std::string_view type) {
+    const std::initializer_list<std::string_view> persons = {"identify", "consent", "session", "merge",
+                                                             "erasure"};
+    if (one_of(name, persons) || (!type.empty() && one_of(last_word(type), persons))) return Stream::customer;
+    if (kind == "pos") return Stream::sales;
+    if (kind == "beacon" || kind == "sensor") return Stream::telemetry;
+    return Stream::interactions;
+}
+
+std::string type_of(std::string_view kind, std::string_view name) {
+    std::string type = "store.";
+    const auto add = [&](std::string_view word) {
+        for (const char c : word) {
+            if (c >= 'A' && c <= 'Z') {
+                type += static_cast<char>(c - 'A' + 'a');
+            } else {
+                type += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+            }
+        }
+    };
+    add(kind);
+    type += '.';
+    add(name);
+    return type += ".v1";
+}
+
+UtcTime received_at(const store::Incoming& message, const Now& now) {
+    if (message.clock_trusted || !now.trusted || message.since_boot > now.since_boot) return message.received;
+    return now.utc - (now.since_boot - message.since_boot);
+}
+
+Admission::Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
+                     std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random)
+    : options_(std::move(options)),
+      pseudonymiser_(std::move(pseudonymiser)),
+      box_(box),
+      in_vault_(std::move(in_vault)),
+      ulids_(std::move(random)),
+      mask_(options_.code_fields) {}
+
+Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_view name, Report report,
+                                     const store::Incoming& message, const Now& now, Ticket ticket) {
+    Admitted out;
+    Event& event = out.event;
+    const UtcTime received = received_at(message, now);
+    event.stream = stream_of(address.kind, name, report.type);
+    event.device_gave_id = !report.id.empty();
+    event.id = event.device_gave_id ? std::move(report.id) : ulids_.make(received);
+    event.source = "/stores/" + options_.store_id + '/' + address.key() + report.source_path;
+    event.ticket = ticket;
+    event.urgent = ticket != 0 || event.stream == Stream::customer || event.stream == Stream::sales;
+
+    if (!report.base64) {
+        // Line ends in JSON stand only between its tokens; what is stored has one event a line.
+        std::replace(report.data.begin(), report.data.end(), '\n', ' ');
+        std::replace(report.data.begin(), report.data.end(), '\r', ' ');
+        out.masked = mask_.mask_json(report.data);
+    }
+    out.masked += CardMask::mask_text(report.subject);
+
+    std::string subject = report.subject;
+    if (!report.customer.empty()) {
+        const Customer customer = normalise(report.customer);
+        Identity identity{pseudonymiser_.pseudonym(customer), {}};
+        subject = "pseudonym/" + identity.pseudonym;
+        if (!known_.note(identity.pseudonym) && !in_vault_(identity.pseudonym)) {
+            identity.sealed = box_.seal(customer.text(), "identity");
+            out.identity = std::move(identity);
+        }
+    }
+
+    const std::string type = report.type.empty() ? type_of(address.kind, name) : std::move(report.type);
+    event.content_hash = hash_of(type, report.data, subject);
+
+    // Where our own clock is wrong the device's is all there is; else a time in the future is not believed.
+    const bool believed = report.time && (!now.trusted || *report.time <= received + options_.future_max);
+    std::string& members = event.members;
+    members.reserve(report.data.size() + type.size() + event.source.size() + 256);
+    members = "\"id\":";
+    append_json_string(members, event.id);
+    append_text(members, "source", event.source);
+    append_text(members, "type", type);
+    append_text(members, "time", to_rfc3339(believed ? *report.time : received));
+    append_text(members, "timesource", believed ? "device" : "gateway");
+    if (report.time && !believed) append_text(members, "devicetime", to_rfc3339(*report.time));
+    if (!subject.empty()) append_text(members, "subject", subject);
+    if (!report.session.empty()) append_text(members, "session", report.session);
+    if (message.dup) members += ",\"possiblerepeat\":true";
+    if (!report.datacontenttype.empty()) append_text(members, "datacontenttype", report.datacontenttype);
+    if (!report.dataschema.empty()) append_text(members, "dataschema", report.dataschema);
+    for (auto& [key, json] : report.extensions) {
+        out.masked += mask_.mask_json(json);
+        members += ",\"" + key + "\":" + json;
+    }
+    if (!report.data.empty()) {
+        members += report.base64 ? ",\"data_base64\":" : ",\"data\":";
+        members += report.data;
+    }
+    return out;
+}
+
+Event Admission::quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                            const store::Incoming& message, const Now& now) {
+    const UtcTime received = received_at(message, now);
+    Event event;
+    event.stream = Stream::quarantine;
+    event.id = ulids_.make(received);
+    event.source =
+        "/stores/" + options_.store_id + '/' + (address ? address->key() : "gateway/" + options_.gateway_id);
+    std::string& members = event.members;
+    members = "\"id\":";
+    append_json_string(members, event.id);
+    append_text(members, "source", event.source);
+    append_text(members, "type", type_of(address ? address->kind : "gateway", "quarantined"));
+    append_text(members, "time", to_rfc3339(received));
+    append_text(members, "timesource", "gateway");
+    if (message.dup) members += ",\"possiblerepeat\":true";
+    std::string topic = valid_utf8(message.topic) ? message.topic : std::string("?");
+    CardMask::mask_text(topic);
+    members += ",\"data\":{\"topic\":";
+    append_json_string(members, topic);
+    members += ",\"error\":" + problem_json(rejection);
+    members += ",\"sealed\":\"" + base64_encode(box_.seal(rejection.raw, "quarantine")) + '"';
+    if (!message.user_properties.empty() || !message.content_type.empty()) {
+        // Of a binary CloudEvent they are half of it. They may hold persons, as the payload may.
+        std::string properties = "content-type: " + message.content_type + '\n';
+        for (const auto& [key, value] : message.user_properties) properties += key + ": " + value + '\n';
+        members += ",\"sealed_properties\":\"" + base64_encode(box_.seal(properties, "quarantine")) + '"';
+    }
+    members += '}';
+    event.content_hash = XXH3_64bits(rejection.raw.data(), rejection.raw.size());
+    return event;
+}
+
+}  // namespace touchpoint::devices

@@ -1,0 +1,102 @@
+// Reports to events: what a device said becomes what is kept. Stream, type, time, pseudonym and mask are
+// decided here and nowhere else.
+//
+//     Report ──admit──> Event (+ Identity, the first time a customer is seen)      Rejection ──quarantine──>
+//     Event
+//
+// Promised
+//   The customer's raw identifier is in no event: only its pseudonym, and, sealed, in an Identity.
+//   A rejected message is kept whole, sealed under the box key: quarantine is where its persons may stand.
+//
+// Threads: confined to one thread (loop).
+// The events: devices/README.md; store/README.md for what is added when they are stored.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "devices/decode.hpp"
+#include "devices/mask.hpp"
+#include "devices/options.hpp"
+#include "devices/pseudonym.hpp"
+#include "gateway/core/clock.hpp"
+#include "gateway/core/event.hpp"
+#include "gateway/core/ulid.hpp"
+#include "store/incoming.hpp"
+#include "store/sealed_box.hpp"
+
+namespace touchpoint::devices {
+
+// What the clock says at the time of admission.
+struct Now {
+    UtcTime utc;
+    std::chrono::milliseconds since_boot{};
+    bool trusted = false;
+    static Now of(const Clock& clock) { return {clock.utc(), clock.since_boot(), clock.trusted()}; }
+};
+
+// Pseudonyms whose identity is in the vault or on its way there. Bounded: the least recently seen are
+// forgotten and looked up in the vault again.
+class KnownPseudonyms {
+  public:
+    static constexpr std::size_t pseudonyms_max = 4096;  // about 0.8 MB
+
+    // True when it was known already; it is afterwards.
+    bool note(const std::string& pseudonym);
+    void forget(std::string_view pseudonym);
+
+  private:
+    std::list<std::string> order_;  // most recent first
+    std::unordered_map<std::string_view, std::list<std::string>::iterator> at_;
+};
+
+// "sales" and the rest. `type` is a CloudEvent's own, or empty.
+Stream stream_of(std::string_view kind, std::string_view name, std::string_view type);
+// store.{kind}.{name}.v1; letters of `name` lower-cased, every other character than [a-z0-9] becomes '_'.
+std::string type_of(std::string_view kind, std::string_view name);
+// When the message came, with a clock that is right by now where it was not then.
+UtcTime received_at(const store::Incoming& message, const Now& now);
+
+class Admission {
+  public:
+    struct Admitted {
+        Event event;
+        std::optional<Identity> identity;
+        std::size_t masked = 0;  // card-like numbers
+    };
+
+    // `box` must outlive it. `in_vault` tells whether the vault already has this pseudonym
+    // (Cache::sealed_identity); where it cannot tell it says no: putting an identity twice changes nothing.
+    // `random`: 64 bits a call.
+    Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
+              std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random);
+
+    // `ticket` 0: nobody waits.
+    Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
+                   const store::Incoming& message, const Now& now, Ticket ticket);
+    // `address` is empty when the topic names no device.
+    Event quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                     const store::Incoming& message, const Now& now);
+
+    // After the vault row of a person was erased: the next event of that person puts it there again.
+    void forget(std::string_view pseudonym) { known_.forget(pseudonym); }
+    const AdmissionOptions& options() const { return options_; }
+
+  private:
+    AdmissionOptions options_;
+    Pseudonymiser pseudonymiser_;
+    const store::SealedBox& box_;
+    std::function<bool(const std::string&)> in_vault_;
+    UlidMaker ulids_;
+    CardMask mask_;
+    KnownPseudonyms known_;
+};
+
+}  // namespace touchpoint::devices

@@ -1,0 +1,103 @@
+// From the journal to the store: reads frames, decodes, admits, submits, and gives out the answers
+// afterwards.
+//
+//     Journal::read ──> decode ──> Admission ──> EventStore::submit ─ ─ ─> settle(HorizonNote) ──> receipts
+//
+// Promised
+//   Every frame is covered by a submission before the journal is cut behind it; what a full store does not
+//   take is kept and offered again. Bounded: one slice of the journal and one submission are held, never
+//   more.
+//
+// Threads: confined to one thread (loop). No sockets, no timers: step() is called when there may be
+// something.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "devices/admission.hpp"
+#include "devices/receipts.hpp"
+#include "devices/registry.hpp"
+#include "devices/stats.hpp"
+#include "store/event_store.hpp"
+#include "store/journal.hpp"
+
+namespace touchpoint::devices {
+
+// What became of one item, for `touchpoint tail`. Holds nothing of the payload. Views end with the call.
+struct Observation {
+    std::string_view topic;
+    std::string_view verdict;  // admitted, rejected, retained, status
+    std::string_view id;       // of the event, where there is one
+    std::size_t bytes = 0;     // of the message
+    std::string_view problem;  // slug, of a rejection
+};
+
+class Intake {
+  public:
+    struct Parts {  // all outlive the intake
+        store::Journal& journal;
+        store::EventStore& store;
+        const Clock& clock;
+        Admission& admission;
+        Registry& registry;
+        Receipts& receipts;
+    };
+    // Sends to a device; false when the link does not take it. A lost answer is harmless, the device asks
+    // again.
+    using Publish = std::function<bool(const std::string& topic, const std::string& payload, int qos,
+                                       bool retain, const std::string& correlation)>;
+
+    static constexpr std::uint64_t slice_bytes = 256u << 10;  // of journal, read at once
+    // A submission is closed after the frame that reaches one of these: a step keeps the loop for about 10
+    // ms.
+    static constexpr std::size_t step_events = 1'000;
+    static constexpr std::size_t step_bytes = 256u << 10;
+    static constexpr std::size_t rejections_told_max = 20;  // of one message; the rest is in quarantine only
+
+    Intake(Parts parts, Publish publish);
+
+    struct Step {
+        bool more = false;              // call again
+        bool waiting_for_room = false;  // call again after the next horizon
+        bool failed = false;            // the journal cannot be read: the program must end
+    };
+    Step step();
+
+    // After every flush: cuts the journal and sends the receipts.
+    void settle(const store::HorizonNote& note);
+
+    // Empty: nobody watches, and nothing is spent on it.
+    void observe(std::function<void(const Observation&)> observer) { observer_ = std::move(observer); }
+    // True when everything that was read has been submitted (and nothing waits unread in the journal).
+    bool idle() const {
+        return !pending_open_ && next_ == frames_.size() &&
+               parts_.journal.read_position() == parts_.journal.end();
+    }
+    IntakeStats stats() const;
+
+  private:
+    void take(const store::Journal::Frame& frame);
+    void take_event(const store::Incoming& message, const Now& now);
+    void reject(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                const store::Incoming& message, const Now& now, bool tell);
+    void observed(const store::Incoming& message, std::string_view verdict, std::string_view id = {},
+                  std::string_view problem = {});
+    void add(Event event);
+
+    Parts parts_;
+    Publish publish_;
+    std::function<void(const Observation&)> observer_;
+    std::vector<store::Journal::Frame> frames_;
+    std::size_t next_ = 0;  // in frames_
+    store::Submission pending_;
+    std::size_t pending_bytes_ = 0;
+    bool pending_open_ = false;  // holds at least one frame
+    IntakeStats stats_;
+};
+
+}  // namespace touchpoint::devices

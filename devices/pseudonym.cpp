@@ -1,0 +1,72 @@
+#include "devices/pseudonym.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "gateway/core/assert.hpp"
+
+namespace touchpoint::devices {
+namespace {
+
+constexpr std::size_t pseudonym_characters = 26;
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    // ASCII only: what the other letters of an address are in lower case depends on its provider.
+    for (char& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return out;
+}
+
+std::string_view trim(std::string_view text) {
+    const std::size_t begin = text.find_first_not_of(' ');
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+}
+
+}  // namespace
+
+Customer normalise(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    Customer customer{lower(trim(text.substr(0, colon))), {}};
+    const std::string_view value = trim(text.substr(colon + 1));
+    if (customer.scheme == "email") {
+        customer.value = lower(value);
+    } else if (customer.scheme == "phone") {
+        for (const char c : value)
+            if ((c >= '0' && c <= '9') || (c == '+' && customer.value.empty())) customer.value += c;
+        // Nothing but signs: better kept as it is than the same for everybody.
+        if (customer.value.empty() || customer.value == "+") customer.value = value;
+    } else {
+        customer.value = value;
+    }
+    return customer;
+}
+
+Pseudonymiser::Pseudonymiser(std::string key, std::string key_id)
+    : key_(std::move(key)), prefix_(std::move(key_id) + '_') {}
+
+std::string Pseudonymiser::pseudonym(const Customer& customer) const {
+    const std::string text = customer.text();
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned length = 0;
+    TP_ASSERT(HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+                   reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(),
+                   &length) != nullptr);
+    std::string out = prefix_;
+    std::uint32_t bits = 0;
+    int count = 0;
+    std::size_t at = 0;
+    while (out.size() < prefix_.size() + pseudonym_characters) {
+        if (count < 5) bits = (bits << 8) | digest[at++], count += 8;
+        count -= 5;
+        out += "abcdefghijklmnopqrstuvwxyz234567"[(bits >> count) & 31];
+    }
+    return out;
+}
+
+}  // namespace touchpoint::devices
