@@ -47,6 +47,7 @@ class BodyStream {
     // False: the reader is gone; forget the stream.
     bool push(std::string_view line);
     std::uint64_t dropped() const { return dropped_; }
+    bool closed() const { return closed_; }
 
     // The server's side.
     std::string take();  // everything that waits; empty: nothing does

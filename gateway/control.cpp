@@ -1,0 +1,234 @@
+#include "gateway/control.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <charconv>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "gateway/health.hpp"
+#include "gateway/metrics.hpp"
+#include "gateway/quarantine.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+namespace json = boost::json;
+
+json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+json::value when(UtcTime time) { return time.ms == 0 ? json::value(nullptr) : json::value(to_rfc3339(time)); }
+
+template <class T>
+json::object per_stream(const PerStream<T>& values) {
+    json::object out;
+    for (const Stream stream : all_streams) out[view(name(stream))] = values[stream];
+    return out;
+}
+
+json::array conditions_json(const Snapshot& snapshot) {
+    json::array out;
+    for (const Condition& c : conditions(snapshot))
+        out.push_back(json::object{{"code", c.code},
+                                   {"subject", c.subject},
+                                   {"severity", view(name(c.severity))},
+                                   {"what", c.what},
+                                   {"effect", c.effect},
+                                   {"do", c.remedy},
+                                   {"check", c.check}});
+    return out;
+}
+
+json::object push_json(const Snapshot& snapshot, const PushPicture& push) {
+    const uplink::PushStats& p = push.stats;
+    const Backlog waits = backlog(snapshot.store, p.name);
+    return {{"name", p.name},
+            {"host", push.host},
+            {"state", name(p.state)},
+            {"since", when(p.since)},
+            {"retry_at", when(p.retry_at)},
+            {"last_success", when(p.last_success)},
+            {"last_status", p.last_status},
+            {"last_error", p.last_error},
+            {"delivered", per_stream(p.delivered)},
+            {"batches", p.batches},
+            {"attempts", p.attempts},
+            {"failures", p.failures},
+            {"parked", p.parked},
+            {"sent_bytes", p.bytes_sent},
+            {"waiting_events", waits.events},
+            {"waiting_oldest", when(waits.oldest)}};
+}
+
+json::object store_json(const store::StoreStats& store) {
+    json::object oldest;
+    for (const Stream stream : all_streams) oldest[view(name(stream))] = when(store.oldest[stream]);
+    json::array consumers;
+    for (const store::ConsumerState& c : store.consumers)
+        consumers.push_back(json::object{
+            {"name", c.name}, {"configured", c.configured}, {"acknowledged", per_stream(c.acknowledged)}});
+    return {{"epoch", store.epoch},
+            {"horizon", per_stream(store.horizon)},
+            {"first", per_stream(store.first)},
+            {"events", per_stream(store.events)},
+            {"chunk_bytes", per_stream(store.bytes)},
+            {"oldest", std::move(oldest)},
+            {"commits", store.commits},
+            {"flushes", store.flushes},
+            {"duplicates", store.duplicates},
+            {"ids_reused", store.ids_reused},
+            {"file_bytes", store.file_bytes},
+            {"used_bytes", store.live_bytes},
+            {"limit_bytes", store.map_bytes},
+            {"dedup_ids", store.dedup_ids},
+            {"consumers", std::move(consumers)}};
+}
+
+json::object intake_json(const devices::IntakeStats& intake) {
+    json::object rejected;
+    for (const auto& [type, count] : intake.rejected_by_type) rejected[view(type)] = count;
+    return {{"messages", intake.messages},
+            {"admitted", per_stream(intake.admitted)},
+            {"rejected", intake.rejected},
+            {"rejected_by_type", std::move(rejected)},
+            {"retained_ignored", intake.retained_ignored},
+            {"possible_repeats", intake.possible_repeats},
+            {"masked", intake.masked},
+            {"receipts", intake.receipts},
+            {"devices", intake.devices},
+            {"devices_online", intake.devices_online}};
+}
+
+json::object link_json(const Snapshot& snapshot) {
+    const devices::LinkStats& link = snapshot.link;
+    return {{"broker", snapshot.broker},
+            {"connected", link.connected},
+            {"closed_for_room", link.closed_for_room},
+            {"session_present", link.session_present},
+            {"since", when(link.since)},
+            {"connects", link.connects},
+            {"messages", link.messages},
+            {"received_bytes", link.bytes},
+            {"publish_failures", link.publishes_failed},
+            {"last_error", link.last_error}};
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+// Reads the quarantine stream on the reader and gives the slice to `answer`, which runs there too.
+void read_quarantine(const RouteParts& parts, Sequence after, std::uint32_t limit, const Reply& reply,
+                     std::function<HttpResponse(const store::Slice&)> answer) {
+    const store::EventStore& store = parts.store;
+    const bool posted = parts.reader.post([&store, after, limit, reply, answer = std::move(answer)] {
+        store::EventReader::Limits limits;
+        limits.events_max = limit;
+        const auto slice = store.make_reader()->read(Stream::quarantine, after, "", limits);
+        if (slice)
+            reply(answer(*slice));
+        else
+            reply(problem(500, "store-io", "the quarantine cannot be read"));
+    });
+    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+}
+
+void list_quarantine(const RouteParts& parts, const HttpRequest& request, const Reply& reply) {
+    std::uint64_t limit = 20;
+    if (const auto text = request.query_value("limit"); !text.empty()) {
+        const auto given = number(text);
+        if (!given || *given == 0 || *given > quarantine_page_max)
+            return reply(
+                problem(400, "bad-query", "limit must be 1 to " + std::to_string(quarantine_page_max)));
+        limit = *given;
+    }
+    // Without a position: the newest, which is what a person looks for.
+    const Sequence horizon = parts.store.horizon(Stream::quarantine);
+    Sequence after = horizon > limit ? horizon - limit : 0;
+    if (const auto text = request.query_value("after"); !text.empty()) {
+        const auto given = number(text);
+        if (!given) return reply(problem(400, "bad-query", "after must be a sequence"));
+        after = *given;
+    }
+    read_quarantine(parts, after, static_cast<std::uint32_t>(limit), reply,
+                    [](const store::Slice& slice) { return json_response(quarantine_list(slice)); });
+}
+
+void show_quarantine(const RouteParts& parts, const HttpRequest& request, const Reply& reply) {
+    const auto sequence = number(request.parameter("sequence"));
+    if (!sequence || *sequence == 0) return reply(problem(400, "bad-path", "a sequence is a number from 1"));
+    const store::SealedBox& box = parts.box;
+    read_quarantine(parts, *sequence - 1, 1, reply, [&box, wanted = *sequence](const store::Slice& slice) {
+        const auto shown = quarantine_show(slice, wanted, box);
+        if (shown) return json_response(*shown);
+        return shown.error().code == Errc::not_found ? problem(404, "not-found", shown.error().context)
+                                                     : problem(500, "damaged", shown.error().context);
+    });
+}
+
+void listen_tail(Tail& tail, const Reply& reply) {
+    HttpResponse response;
+    response.content_type = "application/x-ndjson";
+    response.stream = tail.listen();
+    if (response.stream == nullptr)
+        response = problem(503, "busy", std::to_string(Tail::listeners_max) + " listeners are there already");
+    reply(std::move(response));
+}
+
+}  // namespace
+
+std::string status_json(const Snapshot& s) {
+    json::array push;
+    for (const PushPicture& one : s.push) push.push_back(push_json(s, one));
+    const json::object out{{"version", s.version},
+                           {"gateway", s.gateway_id},
+                           {"store", s.store_id},
+                           {"now", when(s.now)},
+                           {"started", when(s.started)},
+                           {"uptime_s", s.uptime.count() / 1000},
+                           {"clock_trusted", s.clock_trusted},
+                           {"status", status_line(s)},
+                           {"conditions", conditions_json(s)},
+                           {"mqtt", link_json(s)},
+                           {"intake", intake_json(s.intake)},
+                           {"journal", json::object{{"uncut_bytes", s.journal.uncut_bytes},
+                                                    {"soft_bytes", s.journal.soft_bytes}}},
+                           {"events", store_json(s.store)},
+                           {"push", std::move(push)}};
+    return json::serialize(out) + "\n";
+}
+
+std::vector<Route> local_routes(const RouteParts& parts) {
+    const auto snapshot = parts.snapshot;
+    const auto http = parts.http;
+    return {get("/healthz", [snapshot](const HttpRequest&) { return healthz(snapshot()); }),
+            get("/readyz", [snapshot](const HttpRequest&) { return readyz(snapshot()); }),
+            get("/metrics", [snapshot, http](const HttpRequest&) {
+                return text_response(metrics_text(snapshot(), http()), metrics_content_type);
+            })};
+}
+
+std::vector<Route> control_routes(const RouteParts& parts) {
+    std::vector<Route> routes = local_routes(parts);
+    const auto snapshot = parts.snapshot;
+    routes.push_back(
+        get("/v1/status", [snapshot](const HttpRequest&) { return json_response(status_json(snapshot())); }));
+    Tail& tail = parts.tail;
+    routes.push_back(
+        {"GET", "/v1/tail", [&tail](const HttpRequest&, const Reply& reply) { listen_tail(tail, reply); }});
+    routes.push_back({"GET", "/v1/quarantine", [parts](const HttpRequest& request, const Reply& reply) {
+                          list_quarantine(parts, request, reply);
+                      }});
+    routes.push_back(
+        {"GET", "/v1/quarantine/{sequence}", [parts](const HttpRequest& request, const Reply& reply) {
+             show_quarantine(parts, request, reply);
+         }});
+    return routes;
+}
+
+}  // namespace touchpoint::gateway

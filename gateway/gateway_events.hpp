@@ -1,0 +1,54 @@
+// What the gateway says of itself to the platform, so that silence and death differ: `system.gateway` events in
+// the stream telemetry. Pure apart from the ids.
+//
+// The events: uplink/README.md.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/core/clock.hpp"
+#include "gateway/core/event.hpp"
+#include "gateway/core/ulid.hpp"
+
+namespace touchpoint::gateway {
+
+// How the run before this one ended.
+enum class LastEnd {
+    first_start,  // there was none
+    orderly,
+    killed,     // the process died, the machine did not
+    power_cut,  // the machine went down under a running gateway
+};
+std::string_view name(LastEnd end);
+
+class GatewayEvents {
+  public:
+    GatewayEvents(std::string gateway_id, std::string store_id, UlidMaker ulids)
+        : source_("/stores/" + store_id + "/gateway/" + gateway_id), ulids_(std::move(ulids)) {}
+
+    Event started(UtcTime now, const std::string& version, LastEnd last_end, bool new_epoch, bool clock_trusted);
+    Event stopping(UtcTime now, std::chrono::milliseconds uptime);
+    // Every `heartbeat` seconds: alive, and how much waits.
+    Event heartbeat(UtcTime now, std::chrono::milliseconds uptime, std::uint64_t events_held, bool clock_trusted);
+    Event clock_stepped(UtcTime now, std::chrono::milliseconds by);
+
+  private:
+    using Members = std::vector<std::pair<std::string_view, std::string>>;  // name, JSON text
+    Event make(UtcTime now, std::string_view state, const Members& members);
+
+    std::string source_;
+    UlidMaker ulids_;
+};
+
+// A file in the data folder that stands there while a gateway runs; it holds the boot id.
+class RunMark {
+  public:
+    // How the last run ended, told by what it left; then marks this one.
+    static LastEnd begin(const std::string& path, const std::string& boot_id, bool first_start);
+    static void end(const std::string& path);
+};
+
+}  // namespace touchpoint::gateway

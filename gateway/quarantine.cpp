@@ -1,0 +1,119 @@
+#include "gateway/quarantine.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <optional>
+#include <utility>
+
+namespace touchpoint::gateway {
+namespace {
+
+namespace json = boost::json;
+
+std::optional<json::object> parsed(std::string_view members) {
+    boost::system::error_code error;
+    json::value value = json::parse("{" + std::string(members) + "}", error);
+    if (error || !value.is_object()) return std::nullopt;
+    return std::move(value.get_object());
+}
+
+const json::object* data_of(const json::object& event) {
+    const json::value* data = event.if_contains("data");
+    return data == nullptr ? nullptr : data->if_object();
+}
+
+void copy(json::object& to, const json::object* from, std::string_view key) {
+    if (from == nullptr) return;
+    if (const json::value* value = from->if_contains(json::string_view(key.data(), key.size())))
+        to[json::string_view(key.data(), key.size())] = *value;
+}
+
+std::optional<std::string> base64_decoded(std::string_view text) {
+    if (text.size() % 4 != 0) return std::nullopt;
+    std::string out(text.size() / 4 * 3, '\0');
+    const auto* from = static_cast<const unsigned char*>(static_cast<const void*>(text.data()));
+    auto* to = static_cast<unsigned char*>(static_cast<void*>(out.data()));
+    const int bytes = EVP_DecodeBlock(to, from, static_cast<int>(text.size()));
+    if (bytes < 0) return std::nullopt;
+    const auto padding = static_cast<std::size_t>(
+        std::count(text.end() - std::min<std::ptrdiff_t>(2, text.end() - text.begin()), text.end(), '='));
+    out.resize(static_cast<std::size_t>(bytes) - padding);
+    return out;
+}
+
+std::string base64_encoded(std::string_view bytes) {
+    std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
+    const auto* from = static_cast<const unsigned char*>(static_cast<const void*>(bytes.data()));
+    auto* to = static_cast<unsigned char*>(static_cast<void*>(out.data()));
+    out.resize(static_cast<std::size_t>(EVP_EncodeBlock(to, from, static_cast<int>(bytes.size()))));
+    return out;
+}
+
+Result<std::string> opened(const json::object& data, std::string_view key, const store::SealedBox& box) {
+    const json::value* sealed = data.if_contains(json::string_view(key.data(), key.size()));
+    if (sealed == nullptr || !sealed->is_string()) return fail(Errc::not_found, "no sealed payload");
+    const auto bytes =
+        base64_decoded(std::string_view(sealed->get_string().data(), sealed->get_string().size()));
+    if (!bytes) return fail(Errc::damaged, "the sealed payload is no base64");
+    return box.open(*bytes, "quarantine");
+}
+
+// Boost.JSON does not check what it serialises; JSON text must be UTF-8. Its own parser is the judge.
+bool is_text(std::string_view bytes) {
+    boost::system::error_code error;
+    std::string quoted = json::serialize(json::string(bytes.data(), bytes.size()));
+    json::parse(quoted, error);
+    return !error;
+}
+
+}  // namespace
+
+std::string quarantine_list(const store::Slice& slice) {
+    json::array items;
+    Sequence last = 0;
+    for (const store::StoredEvent& stored : slice.events) {
+        last = stored.sequence;
+        json::object item;
+        item["sequence"] = stored.sequence;
+        if (stored.gap >= 0) {
+            const store::Gap& gap = slice.gaps[static_cast<std::size_t>(stored.gap)];
+            item["gap"] = json::object{{"first", gap.first}, {"last", gap.last}, {"reason", gap.reason}};
+        } else if (const auto event = parsed(stored.members)) {
+            for (const char* key : {"time", "source"}) copy(item, &*event, key);
+            for (const char* key : {"topic", "error"}) copy(item, data_of(*event), key);
+        }
+        items.push_back(std::move(item));
+    }
+    json::object page;
+    page["items"] = std::move(items);
+    page["last"] = last;
+    return json::serialize(page) + "\n";
+}
+
+Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence,
+                                    const store::SealedBox& box) {
+    if (slice.events.empty() || slice.events.front().sequence != sequence || slice.events.front().gap >= 0)
+        return fail(Errc::not_found, "nothing is kept under this sequence");
+    auto event = parsed(slice.events.front().members);
+    const json::object* data = event ? data_of(*event) : nullptr;
+    if (data == nullptr) return fail(Errc::damaged, "the event cannot be read");
+    const auto payload = opened(*data, "sealed", box);
+    if (!payload) return payload.error();
+    json::object out = *event;
+    json::object& shown = out["data"].get_object();
+    shown.erase("sealed");
+    shown.erase("sealed_properties");
+    shown[is_text(*payload) ? "payload" : "payload_base64"] =
+        is_text(*payload) ? *payload : base64_encoded(*payload);
+    if (const auto properties = opened(*data, "sealed_properties", box); properties && is_text(*properties))
+        shown["properties"] = *properties;
+    out["sequence"] = sequence;
+    return json::serialize(out) + "\n";
+}
+
+}  // namespace touchpoint::gateway

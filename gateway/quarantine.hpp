@@ -1,0 +1,26 @@
+// Messages that broke a rule, as a technician reads them. What stands in the store: devices/README.md,
+// "Quarantine".
+//
+// Threads: pure, any; they run on the reader.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gateway/core/result.hpp"
+#include "gateway/core/streams.hpp"
+#include "store/event_reader.hpp"
+#include "store/sealed_box.hpp"
+
+namespace touchpoint::gateway {
+
+inline constexpr std::uint32_t quarantine_page_max = 1000;
+
+// {"items":[{"sequence","time","source","topic","error":{..}},...],"last":N}: without payloads.
+std::string quarantine_list(const store::Slice& slice);
+// The whole event of a slice's first entry, with the payload opened: "payload" (text) or "payload_base64",
+// and "properties" where there were some. Fails with not_found (shed, or a gap), or damaged (another key).
+Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence,
+                                    const store::SealedBox& box);
+
+}  // namespace touchpoint::gateway
