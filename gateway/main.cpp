@@ -1,7 +1,10 @@
 // touchpointd: the command line of the daemon. Everything else is daemon.hpp.
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "config/loader.hpp"
 #include "gateway/core/log.hpp"
@@ -23,33 +26,43 @@ int check(const config::Loaded& loaded) {
     return 0;
 }
 
-int run(const std::string& config_file, const std::string& boot_id) {
-    const config::Loaded loaded = config::load(config_file);
-    for (const config::Problem& problem : loaded.problems)
+void log_problems(const std::vector<config::Problem>& problems) {
+    for (const config::Problem& problem : problems)
         log::write(problem.error ? log::Level::error : log::Level::warning, "config",
                    config::to_text(problem));
+}
+
+Result<config::Settings> read_again(const std::string& config_file) {
+    config::Loaded loaded = config::load(config_file);
+    log_problems(loaded.problems);
+    if (!loaded.settings) return fail(Errc::invalid_argument, config_file);
+    return std::move(*loaded.settings);
+}
+
+int cannot_start(const Error& error) {
+    log::error("gateway", "cannot start", {{"reason", name(error.code)}, {"error", error.context}});
+    return bad_start;
+}
+
+int run(const std::string& config_file, std::string boot_id) {
+    config::Loaded loaded = config::load(config_file);
+    log_problems(loaded.problems);
     if (!loaded.settings) return bad_start;
     log::set_level(loaded.settings->log_level);
-
-    gateway::Environment environment;
-    environment.boot_id = boot_id;
-    environment.config_file = config_file;
-    for (const config::Problem& problem : loaded.problems)
-        environment.config_warnings.push_back(config::to_text(problem));
-    if (environment.boot_id.empty()) {
+    if (boot_id.empty()) {
         auto read = gateway::read_boot_id();
-        if (!read) {
-            log::error("gateway", "cannot start", {{"error", read.error().context}});
-            return bad_start;
-        }
-        environment.boot_id = *read;
+        if (!read) return cannot_start(read.error());
+        boot_id = *read;
     }
-    auto daemon = gateway::Daemon::open(*loaded.settings, std::move(environment));
-    if (!daemon) {
-        log::error("gateway", "cannot start",
-                   {{"reason", name(daemon.error().code)}, {"error", daemon.error().context}});
-        return bad_start;
-    }
+    std::vector<std::string> warnings;
+    for (const config::Problem& problem : loaded.problems) warnings.push_back(config::to_text(problem));
+
+    const gateway::SystemClock clock;
+    auto daemon =
+        gateway::Daemon::open(std::move(*loaded.settings),
+                              {TOUCHPOINT_VERSION, std::move(boot_id), clock, gateway::random_bits,
+                               std::move(warnings), [config_file] { return read_again(config_file); }});
+    if (!daemon) return cannot_start(daemon.error());
     return (*daemon)->run();
 }
 
