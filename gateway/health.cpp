@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
 #include "gateway/core/json_text.hpp"
@@ -252,30 +251,6 @@ std::string status_line(const Snapshot& snapshot) {
                                        [](const Condition& c) { return c.severity != Severity::info; });
     if (serious != 0) line += "; " + list.front().what + " (touchpoint status)";
     return line;
-}
-
-std::string grouped(std::uint64_t number) {
-    std::string out = std::to_string(number);
-    for (std::size_t at = out.size(); at > 3;) out.insert(at -= 3, ",");
-    return out;
-}
-
-std::string spoken(milliseconds duration) {
-    const auto seconds = std::max<std::int64_t>(0, duration.count() / 1000);
-    if (seconds < 120) return std::to_string(seconds) + " s";
-    if (seconds < 2 * 3600) return std::to_string(seconds / 60) + " min";
-    if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
-    return std::to_string(seconds / 86400) + " days";
-}
-
-std::string spoken_bytes(std::uint64_t bytes) {
-    constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
-    char text[32];
-    std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return text;
 }
 
 }  // namespace touchpoint::gateway

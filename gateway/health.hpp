@@ -11,6 +11,7 @@
 
 #include "gateway/http.hpp"
 #include "gateway/snapshot.hpp"
+#include "gateway/spoken.hpp"
 
 namespace touchpoint::gateway {
 
@@ -38,10 +39,5 @@ HttpResponse readyz(const Snapshot& snapshot);
 
 // One line for `systemctl status`.
 std::string status_line(const Snapshot& snapshot);
-
-// Numbers and times for people: "1,284", "41 min", "3.1 GiB".
-std::string grouped(std::uint64_t number);
-std::string spoken(std::chrono::milliseconds duration);
-std::string spoken_bytes(std::uint64_t bytes);
 
 }  // namespace touchpoint::gateway

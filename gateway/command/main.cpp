@@ -1,0 +1,52 @@
+// touchpoint: the technician's command.
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "config/loader.hpp"
+#include "gateway/command/commands.hpp"
+#include "gateway/command/simulate.hpp"
+
+int main(int argc, char** argv) {
+    using namespace touchpoint;
+    CLI::App app{"touchpoint: what the gateway does, what is wrong, and what to do"};
+    app.set_version_flag("--version", "touchpoint " TOUCHPOINT_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+    std::string config = "/etc/touchpoint/touchpoint.toml";
+    std::string socket;
+    int exit_code = 0;
+    app.add_option("--config", config, "the gateway's configuration")->capture_default_str();
+    app.add_option("--socket", socket, "its control socket; default: as the configuration says");
+    const auto target = [&] {
+        return command::Target{
+            socket.empty() ? config::control_socket(config) : std::filesystem::path(socket), config};
+    };
+
+    bool json = false;
+    CLI::App* status = app.add_subcommand("status", "is all well? what is wrong, its effect, what to do");
+    status->add_flag("--json", json, "for programs");
+    status->callback([&] { exit_code = command::status(target(), json); });
+
+    CLI::App* tail = app.add_subcommand("tail", "what becomes of each message, live");
+    tail->add_flag("--json", json, "one JSON object a line");
+    tail->callback([&] { exit_code = command::tail(target(), json); });
+
+    CLI::App* quarantine = app.add_subcommand("quarantine", "messages that broke a rule");
+    quarantine->require_subcommand(1);
+    std::uint32_t limit = 20;
+    std::uint64_t after = 0;
+    std::uint64_t sequence = 0;
+    CLI::App* list = quarantine->add_subcommand("list", "the newest, or those after a number");
+    list->add_option("--limit", limit, "how many")->check(CLI::Range(1, 1000))->capture_default_str();
+    list->add_option("--after", after, "only those with a higher number");
+    list->add_flag("--json", json, "for programs");
+    list->callback([&] { exit_code = command::quarantine_list(target(), limit, after, json); });
+    CLI::App* show = quarantine->add_subcommand("show", "one with its payload; it may name persons");
+    show->add_option("number", sequence, "as the list says")->required();
+    show->callback([&] { exit_code = command::quarantine_show(target(), sequence); });
+
+    command::add_simulate(app, exit_code);
+    CLI11_PARSE(app, argc, argv);
+    return exit_code;
+}

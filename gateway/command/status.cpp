@@ -1,0 +1,132 @@
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <iostream>
+
+#include "gateway/command/client.hpp"
+#include "gateway/command/commands.hpp"
+#include "gateway/spoken.hpp"
+
+namespace touchpoint::command {
+namespace {
+
+namespace json = boost::json;
+using gateway::grouped;
+using gateway::spoken;
+using gateway::spoken_bytes;
+
+// A daemon of another version may leave a member out: then a person reads 0 or nothing, not a crash.
+class View {
+  public:
+    explicit View(const json::value* value) : value_(value) {}
+    View operator[](std::string_view key) const {
+        const json::object* object = value_ == nullptr ? nullptr : value_->if_object();
+        return View(object == nullptr ? nullptr : object->if_contains({key.data(), key.size()}));
+    }
+    std::string text() const {
+        const json::string* text = value_ == nullptr ? nullptr : value_->if_string();
+        return text == nullptr ? std::string() : std::string(text->data(), text->size());
+    }
+    std::uint64_t number() const {
+        if (value_ == nullptr) return 0;
+        if (const auto* n = value_->if_uint64()) return *n;
+        if (const auto* n = value_->if_int64())
+            return static_cast<std::uint64_t>(std::max<std::int64_t>(0, *n));
+        return 0;
+    }
+    bool truth() const { return value_ != nullptr && value_->is_bool() && value_->get_bool(); }
+    std::uint64_t sum() const {
+        std::uint64_t total = 0;
+        if (const json::object* object = value_ == nullptr ? nullptr : value_->if_object())
+            for (const auto& member : *object) total += View(&member.value()).number();
+        return total;
+    }
+    const json::array& items() const {
+        static const json::array none;
+        const json::array* array = value_ == nullptr ? nullptr : value_->if_array();
+        return array == nullptr ? none : *array;
+    }
+
+  private:
+    const json::value* value_;
+};
+
+std::string devices_line(View status) {
+    const View mqtt = status["mqtt"];
+    const View intake = status["intake"];
+    std::string line = mqtt["connected"].truth()         ? "taking events"
+                       : mqtt["closed_for_room"].truth() ? "paused until there is room"
+                                                         : "no connection to " + mqtt["broker"].text();
+    line += "; " + grouped(intake["devices_online"].number()) + " of " + grouped(intake["devices"].number()) +
+            " devices online";
+    line += "; " + grouped(intake["admitted"].sum()) + " events since the start";
+    if (intake["rejected"].number() != 0)
+        line += ", " + grouped(intake["rejected"].number()) + " in quarantine";
+    return line;
+}
+
+std::string push_line(View push) {
+    std::string line = push["state"].text() + " to " + push["name"].text() + " (" + push["host"].text() +
+                       "): " + grouped(push["delivered"].sum()) + " delivered since the start, " +
+                       grouped(push["waiting_events"].number()) + " wait";
+    return line;
+}
+
+int severity(std::string_view text) { return text == "error" ? 2 : text == "warning" ? 1 : 0; }
+
+int exit_status(std::string_view body) {
+    boost::system::error_code error;
+    const json::value root = json::parse({body.data(), body.size()}, error);
+    if (error) return 1;
+    int worst = 0;
+    for (const json::value& condition : View(&root)["conditions"].items())
+        worst = std::max(worst, severity(View(&condition)["severity"].text()));
+    return worst == 2 ? 1 : 0;
+}
+
+}  // namespace
+
+std::string status_text(std::string_view body) {
+    boost::system::error_code error;
+    const json::value root = json::parse({body.data(), body.size()}, error);
+    if (error || !root.is_object()) return {};
+    const View status(&root);
+    const View events = status["events"];
+    std::string out = "gateway " + status["gateway"].text() + ", store " + status["store"].text() +
+                      ", version " + status["version"].text() + ", up " +
+                      spoken(std::chrono::seconds(status["uptime_s"].number())) + "\n";
+    out += "  devices   " + devices_line(status) + "\n";
+    out += "  disk      " + grouped(events["events"].sum()) + " events held; " +
+           spoken_bytes(events["used_bytes"].number()) + " of " +
+           spoken_bytes(events["limit_bytes"].number()) + " used\n";
+    for (const json::value& push : status["push"].items())
+        out += "  platform  " + push_line(View(&push)) + "\n";
+    if (status["push"].items().empty()) out += "  platform  no destination is configured\n";
+    out += std::string("  clock     ") +
+           (status["clock_trusted"].truth() ? "synchronised" : "not synchronised") + "\n";
+    const json::array& conditions = status["conditions"].items();
+    if (conditions.empty()) return out + "\nAll is well.\n";
+    for (const json::value& value : conditions) {
+        const View condition(&value);
+        out += "\n" + condition["severity"].text() + ": " + condition["what"].text() + "  [" +
+               condition["code"].text() + "]\n";
+        out += "  effect  " + condition["effect"].text() + "\n";
+        out += "  do      " + condition["do"].text() + "\n";
+        out += "  check   " + condition["check"].text() + "\n";
+    }
+    return out;
+}
+
+int status(const Target& target, bool as_json) {
+    const auto answer = ask(target.socket, "/v1/status");
+    if (!answer) return no_answer(target, answer.error());
+    const std::string text = as_json ? answer->body : status_text(answer->body);
+    if (answer->status != 200 || text.empty())
+        return no_answer(target, fail(answer->status == 403 ? Errc::refused : Errc::io,
+                                      "HTTP " + std::to_string(answer->status)));
+    std::cout << text;
+    return exit_status(answer->body);
+}
+
+}  // namespace touchpoint::command
