@@ -94,8 +94,7 @@ void Intake::take_event(const store::Incoming& message, const Now& now) {
     Ticket ticket = 0;
     if (reports > 0) {
         std::string topic = receipt_topic(*decoded.address, message, options.receipt_kinds);
-        if (!topic.empty())
-            ticket = parts_.receipts.open(std::move(topic), message.correlation_data, reports);
+        if (!topic.empty()) ticket = parts_.receipts.open(std::move(topic), correlation_of(message), reports);
     }
     std::size_t told = 0;
     for (Item& item : decoded.items) {
@@ -120,7 +119,7 @@ void Intake::reject(const std::optional<DeviceAddress>& address, const Rejection
     observed(message, "rejected", rejection.id, slug(rejection.type));
     if (tell && address) {
         publish_(Topic{TopicRole::rejected, *address, {}}.build(), rejected_payload(rejection), 0, false,
-                 may_answer_on(message.response_topic, *address) ? message.correlation_data : std::string());
+                 may_answer_on(message.response_topic, *address) ? correlation_of(message) : std::string());
     }
     add(parts_.admission.quarantine(address, rejection, message, now));
 }

@@ -38,6 +38,11 @@ std::string receipt_topic(const DeviceAddress& address, const store::Incoming& m
     return Topic{TopicRole::receipt, address, {}}.build();
 }
 
+std::string correlation_of(const store::Incoming& message) {
+    return message.correlation_data.size() <= correlation_bytes_max ? message.correlation_data
+                                                                    : std::string();
+}
+
 Ticket Receipts::open(std::string topic, std::string correlation, std::uint32_t outstanding) {
     TP_ASSERT(outstanding > 0);
     last_ = (last_ + 1) & ~http_ticket_bit;

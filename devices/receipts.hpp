@@ -24,6 +24,8 @@
 namespace touchpoint::devices {
 
 inline constexpr std::size_t receipt_bytes_max = 200'000;  // below the broker's message_size_limit
+// Longer Correlation Data is not echoed: a ticket is to stay small.
+inline constexpr std::size_t correlation_bytes_max = 256;
 // Set in no ticket of ours: HTTP sets it in its own, and both tables can be given all answers.
 inline constexpr Ticket http_ticket_bit = Ticket{1} << 63;
 
@@ -38,6 +40,9 @@ struct Outgoing {
 // kinds that get one without asking. Empty: nobody asked.
 std::string receipt_topic(const DeviceAddress& address, const store::Incoming& message,
                           const std::vector<std::string>& receipt_kinds);
+
+// The Correlation Data that an answer to `message` carries.
+std::string correlation_of(const store::Incoming& message);
 
 class Receipts {
   public:

@@ -26,7 +26,8 @@ struct IntakeStats {
     std::uint64_t messages = 0;  // decoded
     PerStream<std::uint64_t> admitted;
     std::uint64_t rejected = 0;  // items told back and put into quarantine
-    std::map<std::string, std::uint64_t> rejected_by_type;  // problem type -> count; the set of types is fixed
+    std::map<std::string, std::uint64_t>
+        rejected_by_type;  // problem type -> count; the set of types is fixed
     std::uint64_t retained_ignored = 0;
     std::uint64_t possible_repeats = 0;
     std::uint64_t masked = 0;  // card-like numbers
