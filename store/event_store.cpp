@@ -68,6 +68,7 @@ class EventStore::Impl {
     void stop();
     Result<void> submit(Submission&& submission);
     bool has_room(std::size_t events) const;
+    bool disk_full() const;
     Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
     void record_gap(Gap gap);
     Sequence acknowledged(const std::string& consumer, Stream stream) const;
@@ -279,6 +280,11 @@ bool EventStore::Impl::has_room(std::size_t events) const {
     const std::lock_guard lock(mutex_);
     return !blocked_ && waiting_.events.size() + events <= options_.waiting_events_max &&
            waiting_.bytes < options_.waiting_bytes_max;
+}
+
+bool EventStore::Impl::disk_full() const {
+    const std::lock_guard lock(mutex_);
+    return blocked_;
 }
 
 Result<void> EventStore::Impl::acknowledge(const std::string& consumer, Stream stream, Sequence last) {
@@ -558,6 +564,7 @@ void EventStore::start(JournalPosition journal, std::function<void(HorizonNote)>
 void EventStore::stop() { impl_->stop(); }
 Result<void> EventStore::submit(Submission&& submission) { return impl_->submit(std::move(submission)); }
 bool EventStore::has_room(std::size_t events) const { return impl_->has_room(events); }
+bool EventStore::disk_full() const { return impl_->disk_full(); }
 Result<void> EventStore::acknowledge(const std::string& consumer, Stream stream, Sequence last) {
     return impl_->acknowledge(consumer, stream, last);
 }

@@ -136,6 +136,8 @@ class EventStore {
     Result<void> submit(Submission&& submission);
     // True while submit() has room for `events` more.
     bool has_room(std::size_t events) const;
+    // True while the disk or the bound has no room for events: close the link to the broker. Deletes go on.
+    bool disk_full() const;
 
     // The platform has everything of `stream` up to and including `last`. Seen by has-acknowledged readers at
     // once, written with the next commit; after a power cut it may have to be said again. Never moves back.

@@ -99,6 +99,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     void notify() {
         if (wakes_on_events_) timer_.cancel();
     }
+    void retry_now() { timer_.cancel(); }
     void stop() {
         stopping_ = true;
         timer_.cancel();
@@ -340,6 +341,7 @@ Pusher::~Pusher() { TP_ASSERT(!impl_->running()); }
 store::ConsumerSpec Pusher::consumer(const PushOptions& options) { return {options.name, options.streams}; }
 void Pusher::start(std::function<void(std::exception_ptr)> on_end) { impl_->start(std::move(on_end)); }
 void Pusher::notify() { impl_->notify(); }
+void Pusher::retry_now() { impl_->retry_now(); }
 void Pusher::stop() { impl_->stop(); }
 bool Pusher::ended() const { return !impl_->running(); }
 PushStats Pusher::stats() const { return impl_->stats(); }

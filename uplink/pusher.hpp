@@ -69,6 +69,8 @@ class Pusher {
     void start(std::function<void(std::exception_ptr)> on_end);
     // The horizon moved. Cheap: call it after every flush.
     void notify();
+    // Ends a wait before the next try: an operator has changed a token, say. Nothing else happens earlier.
+    void retry_now();
     void stop();
     bool ended() const;
 

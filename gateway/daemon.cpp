@@ -1,0 +1,571 @@
+#include "gateway/daemon.hpp"
+
+#include <sys/statvfs.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <optional>
+
+#include "devices/intake.hpp"
+#include "devices/link_policy.hpp"
+#include "devices/mqtt_link.hpp"
+#include "devices/topics.hpp"
+#include "gateway/control.hpp"
+#include "gateway/core/json_text.hpp"
+#include "gateway/core/log.hpp"
+#include "gateway/gateway_events.hpp"
+#include "gateway/health.hpp"
+#include "gateway/http_server.hpp"
+#include "gateway/snapshot.hpp"
+#include "store/cache.hpp"
+#include "store/event_reader.hpp"
+#include "store/event_store.hpp"
+#include "store/journal.hpp"
+#include "store/keys.hpp"
+#include "store/sealed_box.hpp"
+#include "store/worker.hpp"
+#include "uplink/platform_address.hpp"
+#include "uplink/pusher.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds tick_every{250};
+constexpr seconds status_every{60};           // the retained gateway status is said again, for clocks without a battery
+constexpr milliseconds clock_step_min{2000};  // smaller jumps are a clock being slewed
+// A watchdog is fed by the loops: the reader must have answered and the committer have moved within this.
+constexpr seconds loops_stuck_after{30};
+// An orderly stop, together under two seconds.
+constexpr milliseconds stop_answers_max{300};  // receipts for what is already here
+constexpr milliseconds stop_link_max{500};
+constexpr milliseconds stop_drain_max{500};
+constexpr milliseconds stop_pushers_max{500};
+
+// Of a URL that config/ has checked.
+std::string host_of(const std::string& url) {
+    const auto address = uplink::parse_address(url);
+    return address ? address->authority() : url;
+}
+
+// Of the free disk, half, between 256 MB and 16 GB; what the store holds already counts as free.
+std::uint64_t bytes_from_disk(const std::filesystem::path& path) {
+    constexpr std::uint64_t least = 256u << 20;
+    constexpr std::uint64_t most = 16ull << 30;
+    std::error_code ignored;
+    const auto held = std::filesystem::file_size(path / "events" / "data.mdb", ignored);
+    struct statvfs disk {};
+    std::uint64_t free = ignored ? 0 : held;
+    if (statvfs(path.c_str(), &disk) == 0) free += static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+    return std::clamp(free / 2, least, most);
+}
+
+}  // namespace
+
+class Daemon::Impl {
+  public:
+    Impl(config::Settings settings, Surroundings surroundings)
+        : settings_(std::move(settings)), surroundings_(std::move(surroundings)), clock_(surroundings_.clock) {}
+
+    Result<void> open();
+    int run();
+
+  private:
+    Result<void> open_store();
+    Result<void> open_devices();
+    void open_uplink();
+    Result<void> open_http();
+    void tell_tail(const devices::Observation& seen);
+
+    void tick();
+    void arm_tick();
+    void drive_link(SteadyTime now);
+    void watch_clock(SteadyTime now);
+    void beat(SteadyTime now);
+    void feed_watchdog(SteadyTime now);
+    void write_registry(SteadyTime now);
+    void say_status(SteadyTime now);
+    void submit_own(Event event);
+
+    void pump();
+    void pump_soon();
+    void settled(store::HorizonNote note);
+    void failed(const std::string& what);
+    void reload();
+    void stop();
+    void run_until(milliseconds deadline, const std::function<bool()>& done);
+
+    std::string status_members(std::string_view state) const;
+    std::string status_text(std::string_view state) const;
+    Snapshot snapshot() const;
+
+    config::Settings settings_;
+    Surroundings surroundings_;
+    const Clock& clock_;
+    asio::io_context loop_{1};
+
+    // In build order; they die in reverse.
+    std::optional<store::Keys> keys_;
+    std::optional<store::SealedBox> box_;
+    std::unique_ptr<store::Cache> cache_;
+    std::unique_ptr<store::EventStore> store_;
+    std::unique_ptr<store::Journal> journal_;
+    std::unique_ptr<store::Worker> reader_;
+    std::optional<devices::Admission> admission_;
+    devices::Registry registry_;
+    devices::Receipts receipts_;
+    std::optional<devices::Intake> intake_;
+    std::optional<GatewayEvents> events_;
+    std::optional<devices::LinkPolicy> link_policy_;
+    std::unique_ptr<devices::MqttLink> link_;
+    std::vector<std::unique_ptr<uplink::Pusher>> pushers_;
+    Tail tail_;
+    std::optional<RouteParts> routes_;
+    std::unique_ptr<HttpServer> http_local_;
+    std::unique_ptr<HttpServer> http_control_;
+
+    asio::steady_timer timer_{loop_};
+    asio::signal_set signals_{loop_, SIGTERM, SIGINT};
+    asio::signal_set reload_signal_{loop_, SIGHUP};
+
+    bool pump_posted_ = false;
+    bool stopping_ = false;
+    bool failed_ = false;
+    UtcTime started_utc_;
+    SteadyTime started_;
+    SteadyTime last_beat_;
+    SteadyTime last_status_;
+    SteadyTime last_clock_look_;
+    UtcTime last_clock_utc_;
+    std::string last_said_;
+    std::uint64_t durable_journal_end_ = 0;
+    SteadyTime committer_moved_;
+    SteadyTime reader_answered_;
+    bool reader_asked_ = false;
+    LastEnd last_end_ = LastEnd::first_start;
+    bool new_epoch_ = false;
+};
+
+Result<void> Daemon::Impl::open() {
+    log::set_level(settings_.log_level);
+    started_utc_ = clock_.utc();
+    started_ = last_beat_ = last_status_ = last_clock_look_ = committer_moved_ = reader_answered_ = clock_.steady();
+    last_clock_utc_ = started_utc_;
+    if (const auto opened = open_store(); !opened) return opened;
+    if (const auto opened = open_devices(); !opened) return opened;
+    open_uplink();
+    return open_http();
+}
+
+Result<void> Daemon::Impl::open_store() {
+    const auto& path = settings_.store.path;
+    std::error_code made;
+    std::filesystem::create_directories(path, made);
+    if (made) return fail(Errc::io, "cannot make " + path.string() + ": " + made.message());
+    const bool first_start = !std::filesystem::exists(path / "events" / "data.mdb");
+
+    auto keys = store::open_keys(path / "keys");
+    if (!keys) return keys.error();
+    keys_ = std::move(*keys);
+    box_.emplace(keys_->box);
+    auto cache = store::Cache::open({.folder = path / "cache"});
+    if (!cache) return cache.error();
+    cache_ = std::move(*cache);
+
+    store::EventStore::Options options;
+    options.folder = path / "events";
+    options.bytes_max = settings_.store.bytes != 0 ? settings_.store.bytes : bytes_from_disk(path);
+    options.reserve_bytes = std::max<std::uint64_t>(16u << 20, options.bytes_max / 50);
+    options.commit_interval = settings_.store.commit_interval;
+    options.dedup_age = settings_.store.dedup_age;
+    options.dedup_ids = settings_.store.dedup_ids;
+    options.boot_id = surroundings_.boot_id;
+    options.random = surroundings_.random;
+    for (const uplink::PushOptions& push : settings_.push) options.consumers.push_back(uplink::Pusher::consumer(push));
+    auto store = store::EventStore::open(std::move(options), *cache_, clock_);
+    if (!store) return store.error();
+    store_ = std::move(*store);
+    const auto committed = store_->journal_position();
+    new_epoch_ = !first_start && !committed;
+
+    store::Journal::Options journal_options;
+    journal_options.folder = settings_.store.journal_path;
+    journal_options.boot_id = surroundings_.boot_id;
+    journal_options.soft_bytes = settings_.store.journal_soft_bytes;
+    journal_options.hard_bytes = settings_.store.journal_hard_bytes;
+    auto journal = store::Journal::open(std::move(journal_options), committed, surroundings_.random());
+    if (!journal) return journal.error();
+    journal_ = std::move(*journal);
+    durable_journal_end_ = journal_->read_position();
+    last_end_ = RunMark::begin((path / "running").string(), surroundings_.boot_id, first_start);
+
+    reader_ = std::make_unique<store::Worker>("reader");
+    return {};
+}
+
+Result<void> Daemon::Impl::open_devices() {
+    devices::AdmissionOptions admission = settings_.admission;
+    admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id), *box_,
+                       [this](const std::string& pseudonym) {
+                           const auto sealed = cache_->sealed_identity(pseudonym);
+                           return sealed && sealed->has_value();
+                       },
+                       surroundings_.random);
+    if (const auto rows = cache_->devices(); rows)
+        registry_.load(*rows);
+    else
+        log::warning("gateway", "device registry not read", {{"why", rows.error().context}});
+    intake_.emplace(devices::Intake::Parts{*journal_, *store_, clock_, *admission_, registry_, receipts_},
+                    [this](const std::string& topic, const std::string& payload, int qos, bool retain,
+                           const std::string& correlation) {
+                        return link_ && link_->publish(topic, payload, qos, retain, correlation);
+                    });
+    events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
+
+    link_policy_.emplace(settings_.link);
+    devices::MqttLink::Handlers handlers;
+    handlers.connected = [this](bool) {
+        asio::post(loop_, [this] {
+            link_policy_->connected();
+            last_said_.clear();
+            say_status(clock_.steady());
+        });
+    };
+    handlers.lost = [this](const std::string&) {
+        asio::post(loop_, [this] { link_policy_->lost(clock_.steady()); });
+    };
+    handlers.message = [this] { asio::post(loop_, [this] { pump(); }); };
+    auto link = devices::MqttLink::open(settings_.link, *journal_, clock_, std::move(handlers));
+    if (!link) return link.error();
+    link_ = std::move(*link);
+    return {};
+}
+
+void Daemon::Impl::open_uplink() {
+    for (const uplink::PushOptions& push : settings_.push)
+        pushers_.push_back(std::make_unique<uplink::Pusher>(
+            push, settings_.gateway.id, settings_.gateway.store,
+            uplink::Pusher::Parts{loop_, *store_, *reader_, clock_, cache_.get(), &*box_, surroundings_.random}));
+}
+
+Result<void> Daemon::Impl::open_http() {
+    HttpLimits limits;
+    limits.connections_max = settings_.http_local.connections_max;
+    limits.body_bytes_max = settings_.http_local.body_bytes_max;
+    limits.idle = settings_.http_local.idle;
+    limits.read = settings_.http_local.read;
+    limits.write = settings_.http_local.write;
+    routes_.emplace(RouteParts{[this] { return snapshot(); }, [this] { return http_local_->stats(); }, tail_, *store_,
+                               *reader_, *box_});
+    intake_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
+    http_local_ = std::make_unique<HttpServer>(loop_, limits, local_routes(*routes_));
+    const auto& listen = settings_.http_local.listen;
+    if (const auto port = http_local_->listen_tcp(listen.address, listen.port); !port) return port.error();
+
+    http_control_ = std::make_unique<HttpServer>(loop_, HttpLimits{}, control_routes(*routes_));
+    return http_control_->listen_unix(settings_.control.socket, settings_.control.group);
+}
+
+void Daemon::Impl::tell_tail(const devices::Observation& seen) {
+    if (!tail_.anyone()) return;
+    TailEntry entry;
+    entry.time = clock_.utc();
+    entry.topic = seen.topic;
+    entry.bytes = seen.bytes;
+    entry.events = seen.verdict == "admitted" ? 1 : 0;
+    entry.rejected = seen.verdict == "rejected" ? 1 : 0;
+    entry.verdict = seen.verdict;
+    entry.detail = seen.problem;
+    tail_.tell(entry);
+}
+
+int Daemon::Impl::run() {
+    store_->start(
+        journal_->position(0),
+        [this](store::HorizonNote note) {
+            auto held = std::make_shared<store::HorizonNote>(std::move(note));  // asio wants a copyable handler
+            asio::post(loop_, [this, held] { settled(std::move(*held)); });
+        },
+        [this](const Error& error) {
+            asio::post(loop_, [this, error] { failed("the disk refused a write: " + error.context); });
+        });
+    signals_.async_wait([this](boost::system::error_code error, int) {
+        if (!error) stop();
+    });
+    reload_signal_.async_wait([this](boost::system::error_code error, int) {
+        if (!error) reload();
+    });
+    for (const auto& pusher : pushers_)
+        pusher->start([this](std::exception_ptr error) {
+            if (!error) return;
+            try {
+                std::rethrow_exception(error);
+            } catch (const std::exception& e) {
+                failed(std::string("a push destination ended: ") + e.what());
+            }
+        });
+    submit_own(events_->started(clock_.utc(), surroundings_.version, last_end_, new_epoch_, clock_.trusted()));
+    log::info("gateway", "started",
+              {{"version", surroundings_.version}, {"epoch", store_->epoch()}, {"last_end", name(last_end_)}});
+    pump_soon();  // what the journal still holds comes first; the link opens with the first tick
+    tick();
+    sd_notify(0, ("READY=1\nSTATUS=" + status_line(snapshot())).c_str());
+    loop_.run();
+    return failed_ ? 1 : 0;
+}
+
+void Daemon::Impl::arm_tick() {
+    timer_.expires_after(tick_every);
+    timer_.async_wait([this](boost::system::error_code error) {
+        if (!error) tick();
+    });
+}
+
+void Daemon::Impl::tick() {
+    const SteadyTime now = clock_.steady();
+    drive_link(now);
+    watch_clock(now);
+    beat(now);
+    write_registry(now);
+    say_status(now);
+    feed_watchdog(now);
+    arm_tick();
+}
+
+void Daemon::Impl::drive_link(SteadyTime now) {
+    devices::LinkRoom room;
+    room.journal_above_soft_bound = journal_->above_soft_bound();
+    room.journal_below_resume_bound = journal_->below_resume_bound();
+    room.journal_has_reserve = journal_->reserve();
+    room.store_full = store_->disk_full();
+    switch (link_policy_->tick(now, room)) {
+        case devices::LinkAction::nothing: break;
+        case devices::LinkAction::connect:
+            if (!link_->connect()) link_policy_->lost(now);
+            break;
+        case devices::LinkAction::disconnect:
+            log::warning("gateway", "link to the broker closed until there is room",
+                         {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
+            if (!link_->disconnect(status_text("full"))) link_policy_->lost(now);
+            break;
+    }
+}
+
+void Daemon::Impl::watch_clock(SteadyTime now) {
+    const UtcTime utc = clock_.utc();
+    const auto expected = std::chrono::duration_cast<milliseconds>(now - last_clock_look_);
+    const milliseconds step = (utc - last_clock_utc_) - expected;
+    last_clock_look_ = now;
+    last_clock_utc_ = utc;
+    if (step < clock_step_min && -step < clock_step_min) return;
+    log::info("gateway", "the clock was set", {{"step_ms", step.count()}});
+    submit_own(events_->clock_stepped(utc, step));
+}
+
+void Daemon::Impl::beat(SteadyTime now) {
+    if (settings_.gateway.heartbeat.count() == 0 || now - last_beat_ < settings_.gateway.heartbeat) return;
+    last_beat_ = now;
+    const store::StoreStats stats = store_->stats();
+    std::uint64_t held = 0;
+    for (const Stream stream : all_streams) held += stats.events[stream];
+    submit_own(events_->heartbeat(clock_.utc(), std::chrono::duration_cast<milliseconds>(now - started_), held,
+                                  clock_.trusted()));
+}
+
+void Daemon::Impl::submit_own(Event event) {
+    store::Submission submission;
+    submission.events.push_back(std::move(event));
+    // A full store needs its room for customers' events; the next heartbeat says the same.
+    [[maybe_unused]] const auto submitted = store_->submit(std::move(submission));
+}
+
+void Daemon::Impl::write_registry(SteadyTime now) {
+    auto rows = registry_.take_changed_rows(now);
+    if (rows.empty()) return;
+    auto held = std::make_shared<devices::Registry::Rows>(std::move(rows));
+    const bool posted = reader_->post([this, held] {
+        const auto put = cache_->put_devices(*held);
+        if (put) return;
+        asio::post(loop_, [this, held, why = put.error().context] {
+            log::warning("gateway", "device registry not written", {{"why", why}});
+            registry_.not_written(*held);
+        });
+    });
+    if (!posted) registry_.not_written(*held);
+}
+
+// The retained gateway status: devices/README.md.
+std::string Daemon::Impl::status_members(std::string_view state) const {
+    bool delivering = pushers_.empty();
+    for (const auto& pusher : pushers_) {
+        const uplink::PushState push = pusher->stats().state;
+        delivering = delivering || push == uplink::PushState::idle || push == uplink::PushState::delivering;
+    }
+    const bool accepting = state == "online";
+    std::string text = "\"state\":" + json_string(state) +
+                       ",\"uplink\":" + (pushers_.empty() ? "\"none\"" : delivering ? "\"online\"" : "\"offline\"") +
+                       ",\"accepting\":" + (accepting ? "true" : "false") + ",\"streams\":[";
+    for (const Stream stream : all_streams) {
+        if (stream == Stream::quarantine || !accepting) continue;
+        if (stream != all_streams.front()) text += ',';  // the front one is always there
+        text += json_string(name(stream));
+    }
+    return text + "]";
+}
+
+std::string Daemon::Impl::status_text(std::string_view state) const {
+    return "{" + status_members(state) + ",\"time\":" + json_string(to_rfc3339(clock_.utc())) + "}";
+}
+
+void Daemon::Impl::say_status(SteadyTime now) {
+    if (!link_policy_->open()) return;
+    std::string members = status_members("online");
+    if (members == last_said_ && now - last_status_ < status_every) return;
+    const std::string topic = devices::Topic{devices::TopicRole::gateway_status, {}, {}}.build();
+    if (!link_->publish(topic, status_text("online"), 1, true)) return;
+    last_said_ = std::move(members);
+    last_status_ = now;
+}
+
+// Fed by the loops: this is loop; the reader must have answered a question, the committer have moved.
+void Daemon::Impl::feed_watchdog(SteadyTime now) {
+    if (!reader_asked_) {
+        reader_asked_ = reader_->post([this] {
+            asio::post(loop_, [this] { reader_asked_ = false, reader_answered_ = clock_.steady(); });
+        });
+    }
+    const bool waits_for_committer = journal_->read_position() > durable_journal_end_ && !store_->disk_full();
+    if (!waits_for_committer) committer_moved_ = now;
+    if (now - reader_answered_ > loops_stuck_after || now - committer_moved_ > loops_stuck_after) return;
+    sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(snapshot())).c_str());
+}
+
+void Daemon::Impl::pump_soon() {
+    if (pump_posted_) return;
+    pump_posted_ = true;
+    asio::post(loop_, [this] {
+        pump_posted_ = false;
+        pump();
+    });
+}
+
+void Daemon::Impl::pump() {
+    link_->rearm();
+    const devices::Intake::Step step = intake_->step();
+    if (step.failed) return failed("the journal cannot be read");
+    if (step.more && !step.waiting_for_room) pump_soon();
+}
+
+void Daemon::Impl::settled(store::HorizonNote note) {
+    if (note.journal_end != 0) durable_journal_end_ = std::max(durable_journal_end_, note.journal_end);
+    committer_moved_ = clock_.steady();
+    intake_->settle(note);
+    for (const auto& pusher : pushers_) pusher->notify();
+    pump_soon();
+}
+
+// What only a new start heals. The journal holds what was not durable; systemd starts us again.
+void Daemon::Impl::failed(const std::string& what) {
+    if (failed_) return;
+    failed_ = true;
+    log::error("gateway", "stopping, only a new start helps", {{"why", what}});
+    sd_notify(0, ("STATUS=failed: " + what).c_str());
+    link_policy_->stop();
+    link_->close(status_text("offline"), stop_link_max);
+    for (const auto& pusher : pushers_) pusher->stop();
+    loop_.stop();
+}
+
+void Daemon::Impl::reload() {
+    reload_signal_.async_wait([this](boost::system::error_code error, int) {
+        if (!error) reload();
+    });
+    if (!surroundings_.reload) return;
+    const auto fresh = surroundings_.reload();
+    if (!fresh) {
+        log::error("gateway", "configuration not taken over, the old one stays", {{"why", fresh.error().context}});
+        return;
+    }
+    log::set_level(fresh->log_level);
+    settings_.gateway.heartbeat = fresh->gateway.heartbeat;
+    // Password and token files are read at every connect: a destination that was paused tries again now.
+    for (const auto& pusher : pushers_) pusher->retry_now();
+    log::info("gateway", "reloaded: log level, heartbeat and secrets; every other key needs a restart");
+}
+
+void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
+    const SteadyTime end = clock_.steady() + deadline;
+    while (!done() && clock_.steady() < end) loop_.run_one_for(milliseconds(5));
+}
+
+void Daemon::Impl::stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    sd_notify(0, "STOPPING=1\nSTATUS=stopping");
+    log::info("gateway", "stopping");
+    const SteadyTime began = clock_.steady();
+    timer_.cancel();
+    http_local_->stop();
+    http_control_->stop();
+    // What is here already gets its answer before the link closes.
+    run_until(stop_answers_max, [this] { return intake_->idle() && receipts_.open_tickets() == 0; });
+    link_policy_->stop();
+    link_->close(status_text("offline"), stop_link_max);
+    submit_own(events_->stopping(clock_.utc(), std::chrono::duration_cast<milliseconds>(began - started_)));
+    pump_soon();
+    run_until(stop_drain_max, [this] { return intake_->idle(); });
+    for (const auto& pusher : pushers_) pusher->stop();
+    run_until(stop_pushers_max, [this] {
+        return std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
+    });
+    store_->stop();
+    run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut
+    RunMark::end((settings_.store.path / "running").string());
+    log::info("gateway", "stopped", {{"took_ms", std::chrono::duration_cast<milliseconds>(clock_.steady() - began).count()}});
+    loop_.stop();
+}
+
+Snapshot Daemon::Impl::snapshot() const {
+    Snapshot picture;
+    picture.version = surroundings_.version;
+    picture.gateway_id = settings_.gateway.id;
+    picture.store_id = settings_.gateway.store;
+    picture.broker = settings_.link.url;
+    picture.now = clock_.utc();
+    picture.started = started_utc_;
+    picture.uptime = std::chrono::duration_cast<milliseconds>(clock_.steady() - started_);
+    picture.clock_trusted = clock_.trusted();
+    picture.store_failed = failed_;
+    picture.cache_replaced = cache_->replaced();
+    picture.store = store_->stats();
+    picture.link = link_->stats();
+    picture.link.closed_for_room = link_policy_->closed_for_room();
+    picture.intake = intake_->stats();
+    picture.journal = {journal_->end(), journal_->uncut_bytes(), settings_.store.journal_soft_bytes};
+    for (std::size_t i = 0; i < pushers_.size(); ++i)
+        picture.push.push_back({pushers_[i]->stats(), host_of(settings_.push[i].url)});
+    picture.config_warnings = surroundings_.config_warnings;
+    return picture;
+}
+
+Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Daemon::~Daemon() = default;
+
+Result<std::unique_ptr<Daemon>> Daemon::open(config::Settings settings, Surroundings surroundings) {
+    auto impl = std::make_unique<Impl>(std::move(settings), std::move(surroundings));
+    if (const auto opened = impl->open(); !opened) return opened.error();
+    return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
+}
+
+int Daemon::run() { return impl_->run(); }
+
+}  // namespace touchpoint::gateway
