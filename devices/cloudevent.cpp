@@ -204,8 +204,10 @@ Item structured_cloudevent(std::string_view object, const std::vector<JsonMember
     std::optional<std::string_view> base64;
     for (const JsonMember& member : members) {
         const std::string name = json_unescape(member.key);
-        if (std::find(names.begin(), names.end(), name) != names.end())
+        if (std::find(names.begin(), names.end(), name) != names.end()) {
             reader.problem(Problem::duplicate_key, "an attribute stands twice", {});
+            continue;
+        }
         names.push_back(name);
         // A CloudEvent has few attributes: the bound also keeps the search above short.
         if (names.size() > extensions_max + 16) {
@@ -254,8 +256,10 @@ Item binary_cloudevent(const store::Incoming& message, std::string_view own_sour
     Reader reader(own_source);
     std::vector<std::string_view> names;
     for (const auto& [name, value] : message.user_properties) {
-        if (std::find(names.begin(), names.end(), name) != names.end())
+        if (std::find(names.begin(), names.end(), name) != names.end()) {
             reader.problem(Problem::duplicate_key, "a user property stands twice", {});
+            continue;
+        }
         names.push_back(name);
         if (names.size() > extensions_max + 16) {
             reader.problem(Problem::bad_cloudevent, "more than 32 extension attributes", {});

@@ -143,10 +143,10 @@ class MqttLink::Impl {
             will.set_qos(1);
             will.set_retained(true);
             connect.set_will(std::move(will));
-            // Set on the object itself: the builder of Paho C++ 1.2 loses the expiry.
+            // Paho C++ 1.2: the builder loses the properties, and so does a move of the options; a copy keeps them.
             connect.set_properties({{mqtt::property::SESSION_EXPIRY_INTERVAL,
                                      static_cast<std::int32_t>(options_.session_expiry.count())}});
-            client_.connect(std::move(connect), nullptr, on_connect_);
+            client_.connect(connect, nullptr, on_connect_);
             return true;
         } catch (const std::exception& error) {
             return refused(error.what());

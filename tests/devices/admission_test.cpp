@@ -1,0 +1,241 @@
+#include "devices/admission.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "devices/json_slice.hpp"
+
+namespace touchpoint::devices {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct AdmissionTest : testing::Test {
+    AdmissionTest() {
+        message.received = clock.utc();
+        message.since_boot = clock.since_boot();
+        message.clock_trusted = true;
+        message.topic = "touchpoint/v1/kiosk/k7/event/search";
+        report.data = R"({"query":"oat milk"})";
+    }
+    Admission::Admitted admit(Report what) {
+        return admission.admit(address, name, std::move(what), message, Now::of(clock), ticket);
+    }
+    // A member of the event that would be stored.
+    static std::string member(const Event& event, std::string_view key) {
+        const std::string text = '{' + event.members + '}';
+        EXPECT_FALSE(validate_json(text)) << text;
+        const auto value = json_find(json_members(text), key);
+        return !value ? "" : is_string(*value) ? json_unescape(*value) : std::string(*value);
+    }
+
+    ManualClock clock;
+    store::SealedBox box{std::string(32, 'b')};
+    AdmissionOptions options{"s1", "gw-s1"};
+    std::vector<std::string> vault;
+    std::uint64_t random = 0;
+    Admission admission{
+        options, Pseudonymiser(std::string(32, 'k'), "p1"), box,
+        [this](const std::string& p) { return std::find(vault.begin(), vault.end(), p) != vault.end(); },
+        [this] { return ++random; }};
+    DeviceAddress address{"kiosk", "k7"};
+    std::string name = "search";
+    store::Incoming message;
+    Report report;
+    Ticket ticket = 0;
+};
+
+TEST_F(AdmissionTest, ThePlainestEventGetsItsEnvelope) {
+    const Event event = admit(report).event;
+    EXPECT_EQ(event.stream, Stream::interactions);
+    EXPECT_FALSE(event.device_gave_id);
+    EXPECT_EQ(event.id.size(), 26u);
+    EXPECT_EQ(event.source, "/stores/s1/kiosk/k7");
+    EXPECT_FALSE(event.urgent);
+    EXPECT_EQ(event.members,
+              "\"id\":\"" + event.id +
+                  R"(","source":"/stores/s1/kiosk/k7","type":"store.kiosk.search.v1","time":")" +
+                  to_rfc3339(clock.utc()) + R"(","timesource":"gateway","data":{"query":"oat milk"})");
+}
+
+TEST_F(AdmissionTest, StreamsFollowKindAndName) {
+    EXPECT_EQ(stream_of("pos", "sale", ""), Stream::sales);
+    EXPECT_EQ(stream_of("beacon", "seen", ""), Stream::telemetry);
+    EXPECT_EQ(stream_of("sensor", "shelf", ""), Stream::telemetry);
+    for (const char* kind : {"kiosk", "signage", "locker", "desk", "robot"})
+        EXPECT_EQ(stream_of(kind, "view", ""), Stream::interactions) << kind;
+    for (const char* event : {"identify", "consent", "session", "merge", "erasure"})
+        EXPECT_EQ(stream_of("pos", event, ""), Stream::customer) << event;
+    EXPECT_EQ(stream_of("kiosk", "x", "org.example.consent"), Stream::customer);
+    EXPECT_EQ(stream_of("kiosk", "x", "store.kiosk.identify.v2"), Stream::customer);
+    EXPECT_EQ(stream_of("kiosk", "x", "v1"), Stream::interactions);
+}
+
+TEST_F(AdmissionTest, TypesAreLowerCaseWords) {
+    EXPECT_EQ(type_of("kiosk", "Search"), "store.kiosk.search.v1");
+    EXPECT_EQ(type_of("price-tag", "low-Battery_2"), "store.price_tag.low_battery_2.v1");
+}
+
+TEST_F(AdmissionTest, OnlyWhoWaitsOrWhatMustNotWaitStartsACommit) {
+    EXPECT_FALSE(admit(report).event.urgent);
+    ticket = 9;
+    EXPECT_TRUE(admit(report).event.urgent);
+    EXPECT_EQ(admit(report).event.ticket, 9u);
+    ticket = 0;
+    address.kind = "pos";
+    EXPECT_TRUE(admit(report).event.urgent);
+    address.kind = "beacon";
+    EXPECT_FALSE(admit(report).event.urgent);
+    name = "identify";
+    EXPECT_TRUE(admit(report).event.urgent);
+}
+
+TEST_F(AdmissionTest, TheDevicesTimeIsBelievedUnlessItIsInTheFutureOfATrustedClock) {
+    report.time = clock.utc() - std::chrono::hours(24 * 365 * 10);
+    EXPECT_EQ(member(admit(report).event, "time"), to_rfc3339(*report.time));
+    EXPECT_EQ(member(admit(report).event, "timesource"), "device");
+    report.time = clock.utc() + std::chrono::minutes(5);
+    EXPECT_EQ(member(admit(report).event, "timesource"), "device");
+    report.time = clock.utc() + std::chrono::minutes(5) + std::chrono::milliseconds(1);
+    Event event = admit(report).event;
+    EXPECT_EQ(member(event, "time"), to_rfc3339(clock.utc()));
+    EXPECT_EQ(member(event, "timesource"), "gateway");
+    EXPECT_EQ(member(event, "devicetime"), to_rfc3339(*report.time));
+    clock.set_trusted(false);
+    message.clock_trusted = false;
+    event = admit(report).event;
+    EXPECT_EQ(member(event, "time"), to_rfc3339(*report.time));
+    EXPECT_EQ(member(event, "timesource"), "device");
+}
+
+TEST_F(AdmissionTest, AMessageThatCameUnderAWrongClockIsDatedByTheRightOne) {
+    message.clock_trusted = false;
+    message.received = UtcTime{1000};
+    clock.advance(std::chrono::seconds(90));
+    EXPECT_EQ(member(admit(report).event, "time"), to_rfc3339(clock.utc() - std::chrono::seconds(90)));
+    message.clock_trusted = true;
+    EXPECT_EQ(member(admit(report).event, "time"), to_rfc3339(UtcTime{1000}));
+}
+
+TEST_F(AdmissionTest, TheCustomerLeavesOnlyItsPseudonymAndOneSealedIdentity) {
+    report.customer = "Card: 2900000012345 ";
+    const auto first = admit(report);
+    ASSERT_TRUE(first.identity);
+    EXPECT_EQ(member(first.event, "subject"), "pseudonym/" + first.identity->pseudonym);
+    EXPECT_THAT(first.event.members, Not(HasSubstr("2900000012345")));
+    EXPECT_THAT(first.identity->sealed, Not(HasSubstr("2900000012345")));
+    const auto opened = box.open(first.identity->sealed, "identity");
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(*opened, "card:2900000012345");
+
+    EXPECT_FALSE(admit(report).identity);  // known by now
+    admission.forget(first.identity->pseudonym);
+    EXPECT_TRUE(admit(report).identity);  // its vault row was erased
+    admission.forget(first.identity->pseudonym);
+    vault.push_back(first.identity->pseudonym);
+    EXPECT_FALSE(admit(report).identity);  // the vault has it from an earlier run
+}
+
+TEST_F(AdmissionTest, WhatMemoryForgetsTheVaultStillKnows) {
+    KnownPseudonyms known;
+    EXPECT_FALSE(known.note("first"));
+    for (std::size_t i = 0; i < KnownPseudonyms::pseudonyms_max - 1; ++i) known.note(std::to_string(i));
+    EXPECT_TRUE(known.note("first"));  // and is the most recent now
+    known.note("one more");
+    EXPECT_TRUE(known.note("first"));
+    EXPECT_FALSE(known.note("0"));
+}
+
+TEST_F(AdmissionTest, TheContentHashIsOverWhatTheDeviceSaid) {
+    report.id = "a1";
+    const Event one = admit(report).event;
+    EXPECT_TRUE(one.device_gave_id);
+    EXPECT_EQ(one.id, "a1");
+    clock.advance(std::chrono::seconds(1));
+    message.dup = true;
+    EXPECT_EQ(admit(report).event.content_hash, one.content_hash);
+    Report other = report;
+    other.data = R"({"query":"oat milk "})";
+    EXPECT_NE(admit(other).event.content_hash, one.content_hash);
+    other = report;
+    other.customer = "card:1";
+    EXPECT_NE(admit(other).event.content_hash, one.content_hash);
+    name = "view";
+    EXPECT_NE(admit(report).event.content_hash, one.content_hash);
+}
+
+TEST_F(AdmissionTest, ACopyThatTheBrokerMayHaveGivenBeforeIsMarked) {
+    EXPECT_EQ(member(admit(report).event, "possiblerepeat"), "");
+    message.dup = true;
+    EXPECT_EQ(member(admit(report).event, "possiblerepeat"), "true");
+}
+
+TEST_F(AdmissionTest, CardNumbersAreMaskedInDataSubjectAndExtensions) {
+    report.data = R"({"comment":"4111111111111111","gtin":"4111111111111111"})";
+    report.subject = "4111111111111111";
+    report.extensions = {{"note", "\"4111111111111111\""}, {"n", "4111111111111111"}};
+    const auto out = admit(report);
+    EXPECT_EQ(out.masked, 3u);
+    EXPECT_EQ(member(out.event, "data"), R"({"comment":"************1111","gtin":"4111111111111111"})");
+    EXPECT_EQ(member(out.event, "subject"), "************1111");
+    EXPECT_EQ(member(out.event, "note"), "************1111");
+}
+
+TEST_F(AdmissionTest, AnEventIsAlwaysOneLine) {
+    report.data = "{\n\"a\":\r\n 1.50 }";
+    const Event event = admit(report).event;
+    EXPECT_EQ(event.members.find_first_of("\r\n"), std::string::npos);
+    EXPECT_EQ(member(event, "data"), "{ \"a\":   1.50 }");
+}
+
+TEST_F(AdmissionTest, ACloudEventKeepsWhatIsItsOwn) {
+    report = {};
+    report.id = "c1";
+    report.type = "org.example.tapped";
+    report.source_path = "/scanner";
+    report.session = "s-9";
+    report.subject = "shelf-3";
+    report.datacontenttype = "image/png";
+    report.dataschema = "https://example.org/s";
+    report.data = "\"AQID\"";
+    report.base64 = true;
+    report.extensions = {{"traceparent", "\"00-ab\""}};
+    const Event event = admit(report).event;
+    EXPECT_EQ(event.source, "/stores/s1/kiosk/k7/scanner");
+    EXPECT_EQ(member(event, "type"), "org.example.tapped");
+    EXPECT_EQ(member(event, "session"), "s-9");
+    EXPECT_EQ(member(event, "subject"), "shelf-3");
+    EXPECT_EQ(member(event, "datacontenttype"), "image/png");
+    EXPECT_EQ(member(event, "dataschema"), "https://example.org/s");
+    EXPECT_EQ(member(event, "traceparent"), "00-ab");
+    EXPECT_EQ(member(event, "data_base64"), "AQID");
+    EXPECT_EQ(member(event, "data"), "");
+    report.data.clear();
+    EXPECT_EQ(member(admit(report).event, "data_base64"), "");
+}
+
+TEST_F(AdmissionTest, ARejectedMessageIsKeptWholeAndSealed) {
+    message.user_properties = {{"customer", "jane"}};
+    const Rejection rejection{Problem::bad_customer, "a text like card:1 is expected", "/customer", "a1",
+                              R"({"customer":"jane"})"};
+    const Event event = admission.quarantine(address, rejection, message, Now::of(clock));
+    EXPECT_EQ(event.stream, Stream::quarantine);
+    EXPECT_FALSE(event.device_gave_id);
+    EXPECT_FALSE(event.urgent);
+    EXPECT_EQ(member(event, "type"), "store.kiosk.quarantined.v1");
+    EXPECT_THAT(event.members, Not(HasSubstr("jane")));
+    EXPECT_THAT(member(event, "data"), HasSubstr(R"("type":"bad-customer")"));
+    EXPECT_THAT(member(event, "data"), HasSubstr(R"("topic":"touchpoint/v1/kiosk/k7/event/search")"));
+    EXPECT_THAT(member(event, "data"), HasSubstr(R"("sealed_properties":")"));
+
+    message.topic = "touchpoint/\xFF";
+    const Event nobody = admission.quarantine(std::nullopt, rejection, message, Now::of(clock));
+    EXPECT_EQ(nobody.source, "/stores/s1/gateway/gw-s1");
+    EXPECT_EQ(member(nobody, "type"), "store.gateway.quarantined.v1");
+}
+
+}  // namespace
+}  // namespace touchpoint::devices

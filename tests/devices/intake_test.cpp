@@ -1,0 +1,289 @@
+// Intake on a real journal and a real store, in a temporary folder. restart() ends all of it and opens it
+// again, as systemd would.
+#include "devices/intake.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+
+#include "devices/json_slice.hpp"
+#include "store/cache.hpp"
+#include "store/event_reader.hpp"
+#include "tests/support/temp_folder.hpp"
+#include "tests/support/wait.hpp"
+
+namespace touchpoint::devices {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+struct Sent {
+    std::string topic;
+    std::string payload;
+    std::string correlation;
+};
+
+struct IntakeTest : testing::Test {
+    void SetUp() override { start({}); }
+    void TearDown() override { stop(); }
+
+    void start(store::EventStore::Options options) {
+        cache = std::move(*store::Cache::open({folder.path() / "cache"}));
+        options.folder = folder.path() / "events";
+        options.boot_id = "boot";
+        options.commit_interval = std::chrono::milliseconds(1);
+        events = std::move(*store::EventStore::open(options, *cache, clock));
+        store::Journal::Options journal_options;
+        journal_options.folder = folder.path() / "journal";
+        journal_options.boot_id = "boot";
+        journal = std::move(*store::Journal::open(journal_options, events->journal_position(), 42));
+        admission = std::make_unique<Admission>(
+            AdmissionOptions{"s1", "gw-s1"}, Pseudonymiser(std::string(32, 'k'), "p1"), box,
+            [this](const std::string& p) {
+                const auto sealed = cache->sealed_identity(p);
+                return sealed && sealed->has_value();
+            },
+            [this] { return ++random; });
+        intake =
+            std::make_unique<Intake>(Intake::Parts{*journal, *events, clock, *admission, registry, receipts},
+                                     [this](const std::string& topic, const std::string& payload, int, bool,
+                                            const std::string& correlation) {
+                                         sent.push_back({topic, payload, correlation});
+                                         return true;
+                                     });
+        events->start(
+            journal->position(0),
+            [this](store::HorizonNote note) {
+                const std::lock_guard lock(mutex);
+                notes.push_back(std::move(note));
+            },
+            [](const Error& error) { ADD_FAILURE() << error.context; });
+    }
+    void stop() {
+        if (!events) return;
+        events->stop();
+        intake.reset(), admission.reset(), journal.reset(), events.reset(), cache.reset();
+        notes.clear();
+    }
+    void restart() {
+        stop();
+        start({});
+    }
+
+    store::Incoming message(std::string topic, std::string payload) {
+        store::Incoming in;
+        in.received = clock.utc();
+        in.since_boot = clock.since_boot();
+        in.clock_trusted = true;
+        in.topic = std::move(topic);
+        in.payload = std::move(payload);
+        return in;
+    }
+    void arrives(const store::Incoming& in) { ASSERT_TRUE(journal->append(in)); }
+    void arrives(std::string topic, std::string payload) {
+        arrives(message(std::move(topic), std::move(payload)));
+    }
+    // As the daemon does: steps and settles until all is durable.
+    void run() {
+        const std::uint64_t end = journal->end();
+        ASSERT_TRUE(tests::wait_for([&] {
+            while (intake->step().more) {
+            }
+            std::vector<store::HorizonNote> now;
+            {
+                const std::lock_guard lock(mutex);
+                now.swap(notes);
+            }
+            for (const auto& note : now) {
+                durable = std::max(durable, note.journal_end);
+                intake->settle(note);
+            }
+            return durable >= end && intake->idle();
+        }));
+    }
+    std::vector<std::string> stored(Stream stream) {
+        std::vector<std::string> lines;
+        const auto slice = events->make_reader()->read(stream, 0, "", {});
+        if (!slice) return lines;
+        for (const auto& event : slice->events) lines.emplace_back(event.members);
+        return lines;
+    }
+
+    tests::TempFolder folder;
+    ManualClock clock;
+    store::SealedBox box{std::string(32, 'b')};
+    std::unique_ptr<store::Cache> cache;
+    std::unique_ptr<store::EventStore> events;
+    std::unique_ptr<store::Journal> journal;
+    Registry registry;
+    Receipts receipts;
+    std::unique_ptr<Admission> admission;
+    std::unique_ptr<Intake> intake;
+    std::vector<Sent> sent;
+    std::mutex mutex;
+    std::vector<store::HorizonNote> notes;
+    std::uint64_t durable = 0;
+    std::uint64_t random = 0;
+};
+
+const std::string search = "touchpoint/v1/kiosk/k7/event/search";
+
+TEST_F(IntakeTest, AnEventIsStoredInItsStreamAndTheJournalIsCut) {
+    arrives(search, R"({"query":"oat milk"})");
+    arrives("touchpoint/v1/beacon/b1/event/seen", R"({"beacon":"x"})");
+    run();
+    EXPECT_THAT(stored(Stream::interactions), ElementsAre(HasSubstr(R"("data":{"query":"oat milk"})")));
+    EXPECT_THAT(stored(Stream::telemetry), SizeIs(1));
+    EXPECT_EQ(journal->uncut_bytes(), 0u);
+    EXPECT_THAT(sent, IsEmpty());  // nobody asked
+    EXPECT_EQ(intake->stats().admitted[Stream::interactions], 1u);
+    EXPECT_EQ(intake->stats().messages, 2u);
+    EXPECT_EQ(intake->stats().devices, 2u);
+}
+
+TEST_F(IntakeTest, ATillIsToldWhatIsSafeAndWhatItSaidBefore) {
+    const std::string sale = "touchpoint/v1/pos/t1/event/sale";
+    arrives(sale, R"([{"event_id":"r1","total":"1.00"},{"event_id":"r2","total":"2.00"}])");
+    run();
+    ASSERT_THAT(sent, SizeIs(1));
+    EXPECT_EQ(sent[0].topic, "touchpoint/v1/pos/t1/receipt");
+    EXPECT_EQ(sent[0].payload, R"({"stored":["r1","r2"],"duplicate":[]})");
+    arrives(sale, R"({"event_id":"r1","total":"1.00"})");
+    run();
+    ASSERT_THAT(sent, SizeIs(2));
+    EXPECT_EQ(sent[1].payload, R"({"stored":[],"duplicate":["r1"]})");
+    EXPECT_THAT(stored(Stream::sales), SizeIs(2));
+    EXPECT_EQ(receipts.open_tickets(), 0u);
+}
+
+TEST_F(IntakeTest, AnIdThatStandsForOtherContentIsStoredAndTold) {
+    arrives("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"r1","total":"1.00"})");
+    run();
+    arrives("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"r1","total":"9.00"})");
+    run();
+    ASSERT_THAT(sent, SizeIs(2));
+    EXPECT_EQ(sent[1].payload, R"({"stored":["r1"],"duplicate":[],"idreused":["r1"]})");
+    EXPECT_THAT(stored(Stream::sales), SizeIs(2));
+}
+
+TEST_F(IntakeTest, WhoAsksWithAResponseTopicIsAnsweredThere) {
+    store::Incoming in = message(search, "{}");
+    in.response_topic = "touchpoint/v1/kiosk/k7/res/r1";
+    in.correlation_data = "42";
+    arrives(in);
+    run();
+    ASSERT_THAT(sent, SizeIs(1));
+    EXPECT_EQ(sent[0].topic, in.response_topic);
+    EXPECT_EQ(sent[0].correlation, "42");
+    EXPECT_THAT(sent[0].payload,
+                testing::MatchesRegex(R"(\{"stored":\["[0-9A-Z]{26}"\],"duplicate":\[\]\})"));
+}
+
+TEST_F(IntakeTest, ABadItemIsToldAndKeptAndTheOthersAreStored) {
+    arrives(search, R"([{"x":1},{"event_id":"i2","customer":"jane"},{"x":3}])");
+    run();
+    EXPECT_THAT(stored(Stream::interactions), SizeIs(2));
+    EXPECT_THAT(stored(Stream::quarantine),
+                ElementsAre(testing::AllOf(HasSubstr("bad-customer"), Not(HasSubstr("jane")))));
+    ASSERT_THAT(sent, SizeIs(1));
+    EXPECT_EQ(sent[0].topic, "touchpoint/v1/kiosk/k7/rejected");
+    EXPECT_THAT(sent[0].payload, HasSubstr(R"({"id":"i2","error":{"type":"bad-customer")"));
+    EXPECT_THAT(sent[0].payload, HasSubstr(R"("pointer":"/1/customer")"));
+    EXPECT_EQ(intake->stats().rejected_by_type.at("bad-customer"), 1u);
+}
+
+TEST_F(IntakeTest, AMessageWithManyBadItemsIsNotAnsweredWithAFlood) {
+    std::string items = "1";
+    for (int i = 1; i < 100; ++i) items += ",1";
+    arrives(search, '[' + items + ']');
+    run();
+    EXPECT_THAT(sent, SizeIs(Intake::rejections_told_max));
+    EXPECT_THAT(stored(Stream::quarantine), SizeIs(100));
+}
+
+TEST_F(IntakeTest, RetainedMessagesAreNoEventsAndStatusIsNoEventEither) {
+    store::Incoming kept = message(search, "{}");
+    kept.retain = true;
+    arrives(kept);
+    arrives("touchpoint/v1/kiosk/k7/status", R"({"state":"online","session":3})");
+    run();
+    for (const Stream stream : all_streams) EXPECT_THAT(stored(stream), IsEmpty());
+    EXPECT_EQ(intake->stats().retained_ignored, 1u);
+    EXPECT_EQ(intake->stats().devices_online, 1u);
+}
+
+TEST_F(IntakeTest, AMisspelledTopicGoesToQuarantineAndItsDeviceIsTold) {
+    arrives("touchpoint/v1/kiosk/k7/event/a/b", "{}");
+    run();
+    EXPECT_THAT(stored(Stream::quarantine), ElementsAre(HasSubstr("bad-topic")));
+    ASSERT_THAT(sent, SizeIs(1));
+    EXPECT_EQ(sent[0].topic, "touchpoint/v1/kiosk/k7/rejected");
+}
+
+TEST_F(IntakeTest, TheVaultHasTheIdentityOnceItsEventsAreStored) {
+    arrives(search, R"({"customer":"card:2900000012345"})");
+    run();
+    const std::string p =
+        Pseudonymiser(std::string(32, 'k'), "p1").pseudonym(normalise("card:2900000012345"));
+    EXPECT_THAT(stored(Stream::interactions), ElementsAre(HasSubstr("\"subject\":\"pseudonym/" + p + '"')));
+    const auto sealed = cache->sealed_identity(p);
+    ASSERT_TRUE(sealed && *sealed);
+    EXPECT_EQ(*box.open(**sealed, "identity"), "card:2900000012345");
+}
+
+TEST_F(IntakeTest, WhatWasInTheJournalWhenTheProcessDiedIsTakenAfterwards) {
+    arrives(search, R"({"n":1})");
+    run();
+    arrives(search, R"({"n":2})");
+    restart();
+    run();
+    EXPECT_THAT(stored(Stream::interactions), ElementsAre(HasSubstr(R"({"n":1})"), HasSubstr(R"({"n":2})")));
+}
+
+TEST_F(IntakeTest, AMessageUnderWhichTheProcessDiedTwiceIsKeptUnread) {
+    arrives(search, R"({"n":1})");
+    for (int death = 0; death < 2; ++death) {
+        const auto frames = journal->read(1 << 20);
+        ASSERT_TRUE(frames);
+        ASSERT_THAT(*frames, SizeIs(1));
+        journal->decoding(frames->front());  // and never decoded(): the process dies here
+        restart();
+    }
+    run();
+    EXPECT_THAT(stored(Stream::interactions), IsEmpty());
+    EXPECT_THAT(stored(Stream::quarantine), ElementsAre(HasSubstr("\"poison\"")));
+    EXPECT_EQ(intake->stats().rejected_by_type.at("poison"), 1u);
+}
+
+TEST_F(IntakeTest, WhatTheStoreHasNoRoomForIsOfferedAgain) {
+    stop();
+    store::EventStore::Options small;
+    small.waiting_events_max = 1;
+    start(small);
+    for (int i = 0; i < 50; ++i)
+        arrives(search,
+                "[{\"n\":" + std::to_string(i) + "},{\"data\":\"" + std::string(20'000, 'x') + "\"}]");
+    run();
+    EXPECT_EQ(intake->stats().admitted[Stream::interactions], 100u);
+    EXPECT_EQ(events->stats().horizon[Stream::interactions], 100u);
+}
+
+TEST_F(IntakeTest, TheObserverSeesEveryItemAndNothingOfItsContent) {
+    std::vector<std::string> seen;
+    intake->observe([&](const Observation& o) {
+        seen.push_back(std::string(o.topic) + ' ' + std::string(o.verdict) + ' ' + std::string(o.id) + ' ' +
+                       std::to_string(o.bytes) + ' ' + std::string(o.problem));
+    });
+    arrives(search, R"([{"event_id":"a"},7])");
+    run();
+    EXPECT_THAT(seen, ElementsAre(search + " admitted a 20 ", search + " rejected  20 not-an-object"));
+}
+
+}  // namespace
+}  // namespace touchpoint::devices
