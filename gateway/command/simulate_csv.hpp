@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gateway/core/result.hpp"
@@ -37,6 +38,7 @@ class CsvReader {
     explicit CsvReader(std::shared_ptr<File> file) : file_(std::move(file)) {}
     int get();   // next byte, -1 at the end
     int peek();  // the byte that get() would give
+    std::size_t take_plain(std::string& field, std::string_view stops, bool none);
     Error damaged(const char* what) const;
 
     std::shared_ptr<File> file_;  // one owner; shared_ptr because File is only declared here

@@ -180,7 +180,8 @@ void Publisher::hear(const Notice& notice, SteadyTime now) {
             const auto found = events_.find(notice.key);
             if (found == events_.end()) return;  // its receipt was faster
             if (notice.reason != 0) {
-                // Nobody subscribed, no permission, too large: the broker has not kept it.
+                // No permission, too large: the broker has not kept it. (That nobody subscribed is told by
+                // the broker too, but not by Paho C 1.3.12: there only the missing receipt shows it.)
                 ++stats_.refused;
                 arm(notice.key, now + found->second.patience);
                 return;

@@ -101,8 +101,8 @@ Result<bool> InvoiceFile::read_line() {
     return *more;
 }
 
-Result<std::optional<Run>> InvoiceFile::next() {
-    Run run;
+Result<std::optional<InvoiceRun>> InvoiceFile::next() {
+    InvoiceRun run;
     for (;;) {
         const auto more = read_line();
         if (!more) return more.error();
@@ -126,8 +126,8 @@ Result<std::optional<Run>> InvoiceFile::next() {
                              std::move(fields_[places_[unit_price]])});
         pending_ = false;
     }
-    if (run.lines.empty()) return std::optional<Run>();
-    return std::optional<Run>(std::move(run));
+    if (run.lines.empty()) return std::optional<InvoiceRun>();
+    return std::optional<InvoiceRun>(std::move(run));
 }
 
 Result<UtcTime> last_date(const std::filesystem::path& path) {
@@ -175,7 +175,7 @@ std::optional<std::string> exact_total(const std::vector<InvoiceLine>& lines) {
     return (negative ? "-" : "") + text;
 }
 
-std::vector<Draft> to_drafts(const Run& run, std::uint32_t tills, std::chrono::milliseconds shift,
+std::vector<Draft> to_drafts(const InvoiceRun& run, std::uint32_t tills, std::chrono::milliseconds shift,
                              std::size_t bytes_max) {
     std::string head = "\"invoice\":" + json_string(run.invoice) + ",\"run\":" + std::to_string(run.number);
     if (!run.customer.empty()) head += ",\"customer\":" + json_string(run.customer);

@@ -1,7 +1,8 @@
 // Turns a file of real invoices (the "Online Retail" CSV of the UCI repository) into sales and returns of
 // tills.
 //
-//     CSV lines ──> Run (consecutive lines of one invoice) ──> one Draft, or several parts if it is large
+//     CSV lines ──> InvoiceRun (consecutive lines of one invoice) ──> one Draft, or several parts if it is
+//     large
 //
 // Amounts stay the decimal strings of the file, so that what arrives can be compared with it exactly.
 #pragma once
@@ -26,7 +27,7 @@ struct InvoiceLine {
     std::string unit_price;
 };
 
-struct Run {
+struct InvoiceRun {
     std::string invoice;
     std::uint32_t number = 1;  // 1 for the first run of this invoice in the file
     UtcTime date;              // of its first line; the file has no time zone: taken as UTC
@@ -40,7 +41,7 @@ class InvoiceFile {
     // Fails with io, damaged, not_found (a column).
     static Result<InvoiceFile> open(const std::filesystem::path& path);
     // The next run; empty at the end. Fails with damaged: a wrong number of fields, a date that is none.
-    Result<std::optional<Run>> next();
+    Result<std::optional<InvoiceRun>> next();
 
   private:
     explicit InvoiceFile(CsvReader csv) : csv_(std::move(csv)) {}
@@ -65,7 +66,7 @@ std::optional<std::string> exact_total(const std::vector<InvoiceLine>& lines);
 
 // One event, or several with "part" and "parts" so that none has more than `bytes_max` of JSON members. A
 // single line larger than that goes alone.
-std::vector<Draft> to_drafts(const Run& run, std::uint32_t tills, std::chrono::milliseconds shift,
+std::vector<Draft> to_drafts(const InvoiceRun& run, std::uint32_t tills, std::chrono::milliseconds shift,
                              std::size_t bytes_max);
 
 // Plays the file at `speed` times the pace of the real shop; 0: as fast as answers come.
