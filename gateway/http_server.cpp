@@ -315,7 +315,8 @@ Task<> HttpServer::Impl::serve(Place place) {
         HttpResponse response;
         if (const Route* route = find_route(routes_, routed, response))
             response = co_await answer(connection, routed, *route);
-        if (!co_await write(connection, routed, std::move(response), keep)) break;
+        const bool written = co_await write(connection, routed, std::move(response), keep);
+        if (!written) break;
     }
     error_code ignored;
     connection.stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
@@ -323,6 +324,7 @@ Task<> HttpServer::Impl::serve(Place place) {
 
 Task<std::optional<HttpRequest>> HttpServer::Impl::read(Connection& connection, beast::flat_buffer& buffer,
                                                         bool& keep) {
+    const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes_max));
     parser.body_limit(limits_.body_bytes_max);
@@ -336,7 +338,7 @@ Task<std::optional<HttpRequest>> HttpServer::Impl::read(Connection& connection, 
     connection.stream.expires_after(limits_.read);
     auto [error, header_bytes] = co_await http::async_read_header(connection.stream, buffer, parser, as_task);
     if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue") && !parser.is_done())
-        co_await send(connection, "HTTP/1.1 100 Continue\r\n\r\n");
+        co_await send(connection, go_on);
     if (!error && !parser.is_done()) {
         connection.stream.expires_after(limits_.read);
         const auto [body_error, body_bytes] =
@@ -392,13 +394,15 @@ Task<HttpResponse> HttpServer::Impl::answer(Connection& connection, const HttpRe
 Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& request, HttpResponse response,
                                    bool keep) {
     const bool body = request.method != "HEAD";
+    // Whatever an await refers to has a name here: g++ 12 destroys some temporaries of such an expression twice.
+    std::string bytes = head(response, keep, response.stream != nullptr);
     if (!response.stream) {
-        const bool sent =
-            co_await send(connection, head(response, keep, false) + (body ? response.body : std::string()));
-        co_return sent&& keep;
+        if (body) bytes += response.body;
+        const bool sent = co_await send(connection, bytes);
+        co_return sent && keep;
     }
-    if (co_await send(connection, head(response, false, true)) && body)
-        co_await write_stream(connection, response.stream);
+    const bool begun = co_await send(connection, bytes);
+    if (begun && body) co_await write_stream(connection, response.stream);
     response.stream->close();
     co_return false;
 }
@@ -413,9 +417,13 @@ Task<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_pt
             const auto [woken] = co_await timer->async_wait(as_task);
             if (!woken) bytes = "\n";
         }
-        if (!bytes.empty() && !co_await send(connection, chunk(bytes))) co_return false;
+        if (bytes.empty()) continue;
+        bytes = chunk(bytes);
+        const bool sent = co_await send(connection, bytes);
+        if (!sent) co_return false;
     }
-    co_return co_await send(connection, "0\r\n\r\n");
+    const std::string end = "0\r\n\r\n";
+    co_return co_await send(connection, end);
 }
 
 Task<bool> HttpServer::Impl::send(Connection& connection, const std::string& bytes) {
