@@ -318,12 +318,12 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
             } else if (error) {
                 problem = error;
             } else {
-                // One call may end at the end of the head.
-                while (!problem && !parser->is_done() && buffer.size() > 0)
+                // One call may end at the end of the head, or with a 100 Continue in front of the answer.
+                while (!problem && !parser->is_done() && buffer.size() > 0) {
                     buffer.consume(parser->put(buffer.data(), problem));
+                    if (!problem && parser->is_done() && parser->get().result_int() < 200) begin();
+                }
                 if (problem == http::error::need_more) problem = {};
-                if (!problem && parser->is_done() && parser->get().result_int() < 200)
-                    begin();  // 100 Continue
             }
             if (problem) {
                 attempt.answer.error = "answer: " + problem.message();

@@ -159,7 +159,8 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         job->limits = narrowing_[stream].limits({options_.batch_bytes_max, options_.batch_events_max});
         if (unsent_gap_[stream] && unsent_gap_[stream]->last > job->position) job->lead = unsent_gap_[stream];
 
-        const bool ran = co_await run_on(parts_.reader, [self = shared_from_this(), job, stream] {
+        // Named, not a temporary of the await: g++ 12 destroys the captures of such a one twice.
+        const std::function<void()> task = [self = shared_from_this(), job, stream] {
             const Sequence after = job->lead ? job->lead->last : job->position;
             const auto slice = self->reader_->read(
                 stream, after, self->options_.name,
@@ -177,7 +178,8 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
                 compress(std::exchange(batch.body, std::string()), self->options_.compression));
             sending.key = idempotency_key(self->origin_, batch, *sending.body);
             sending.batch = std::move(batch);
-        });
+        };
+        const bool ran = co_await run_on(parts_.reader, task);
         if (job->error && !read_failed_) {
             log::error("uplink", "cannot read events from the store",
                        {{"destination", options_.name},
@@ -200,16 +202,18 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
             exchange.headers.emplace_back("Content-Encoding",
                                           std::string(content_encoding(options_.compression)));
         record_.attempt(sending_->body->size());
-        co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Answer)>(
-            [this](auto handler, Exchange request) {
-                auto shared =
-                    std::make_shared<decltype(handler)>(std::move(handler));  // copyable for std::function
-                client_.exchange(std::move(request), [shared](Answer answer) {
-                    auto resumed = std::move(*shared);
-                    std::move(resumed)(std::move(answer));
-                });
-            },
-            asio::use_awaitable, std::move(exchange));
+        // Named, and without captures that own: see read().
+        const auto begin = [this, &exchange](auto handler) {
+            // shared: std::function must be copyable.
+            auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+            client_.exchange(std::move(exchange), [shared](Answer answer) {
+                auto resumed = std::move(*shared);
+                std::move(resumed)(std::move(answer));
+            });
+        };
+        Answer answer = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Answer)>(
+            begin, asio::use_awaitable);
+        co_return answer;
     }
 
     // Does what the answer means, and returns how long to wait before the next try.
