@@ -83,7 +83,7 @@ void Section::text(const std::string& key, std::string& out, TextRule rule) {
 }
 
 void Section::required_text(const std::string& key, std::string& out, TextRule rule) {
-    if (!has(key)) complain(key, name(key) + " is missing; it must be " + rule(""));
+    if (present() && !has(key)) complain(key, name(key) + " is missing; it must be " + rule(""));
     text(key, out, rule);
 }
 
