@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -94,7 +93,7 @@ class Demo:
             try:
                 if ready():
                     return
-            except (OSError, urllib.error.URLError):
+            except OSError:  # also URLError and time-outs
                 pass
             time.sleep(0.05)
         raise Failed(f"{name} was not ready within {START_S} s: {self.last_words(name)}")
@@ -146,12 +145,20 @@ class Demo:
                    self.options.devices, "--ledger", self.ledger, *duration)
 
     def set_uplink(self, down):
-        get(f"{self.platform}/control", json.dumps({"mode": "down" if down else "up"}).encode())
+        try:
+            get(f"{self.platform}/control", json.dumps({"mode": "down" if down else "up"}).encode())
+        except OSError as error:
+            raise Failed(f"the platform cannot be told to go away or come back ({error})") from error
         self.uplink_down = down
         print(f"         --- the uplink is {'taken away' if down else 'back'} ---", flush=True)
 
     def print_line(self, began):
-        m = metrics(self.http_port)
+        """The backlog, or None when the gateway was too busy to say."""
+        try:
+            m = metrics(self.http_port)
+        except OSError as error:
+            print(f"{time.monotonic() - began:5.0f} s  the gateway did not say ({error})", flush=True)
+            return None
         waiting = m.get("touchpoint_push_waiting_events", 0)
         print(f"{time.monotonic() - began:5.0f} s  received {m.get('touchpoint_intake_events_total', 0):8.0f}"
               f"  on disk {m.get('touchpoint_store_horizon_sequence', 0):8.0f}"
