@@ -104,10 +104,12 @@ class MqttLink::Impl {
         on_disconnect_.failure = on_disconnect_.success;
         on_subscribe_.success = [](const mqtt::token&) {};
         on_subscribe_.failure = [this](const mqtt::token& token) {
+            // Without a word from the broker the connection ended first; the next one subscribes again.
+            if (token.get_reason_code() < 0x80) return;
             const std::string reason = reason_of(token);
             log::error("mqtt",
-                       "the broker refuses our subscription: its access rules must allow this client to "
-                       "read touchpoint/v1/#",
+                       "the broker refuses our subscription: its access rules must allow this client to read "
+                       "touchpoint/v1/#",
                        {{"reason", reason}});
             const std::lock_guard lock(mutex_);
             stats_.last_error = "subscription refused: " + reason;
@@ -143,7 +145,8 @@ class MqttLink::Impl {
             will.set_qos(1);
             will.set_retained(true);
             connect.set_will(std::move(will));
-            // Paho C++ 1.2: the builder loses the properties, and so does a move of the options; a copy keeps them.
+            // Paho C++ 1.2: the builder loses the properties, and so does a move of the options; a copy keeps
+            // them.
             connect.set_properties({{mqtt::property::SESSION_EXPIRY_INTERVAL,
                                      static_cast<std::int32_t>(options_.session_expiry.count())}});
             client_.connect(connect, nullptr, on_connect_);

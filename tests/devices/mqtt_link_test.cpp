@@ -1,8 +1,10 @@
 // The link against a real Mosquitto; devices are mosquitto_pub and mosquitto_sub.
 #include "devices/mqtt_link.hpp"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -19,6 +21,19 @@ namespace {
 using testing::ElementsAre;
 using testing::SizeIs;
 using tests::wait_for;
+
+// Ends our own TCP connections to a port as a broken cable would: without a DISCONNECT. How many there were.
+int cut_connections_to(int port) {
+    int cut = 0;
+    for (int fd = 3; fd < 1024; ++fd) {
+        sockaddr_in peer{};
+        socklen_t size = sizeof peer;
+        if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && peer.sin_family == AF_INET &&
+            ntohs(peer.sin_port) == port && shutdown(fd, SHUT_RDWR) == 0)
+            ++cut;
+    }
+    return cut;
+}
 
 struct MqttLinkTest : testing::Test {
     void SetUp() override {
@@ -137,26 +152,21 @@ TEST_F(MqttLinkTest, AfterABrokerThatForgotItItIsSubscribedAgain) {
     broker.kill();  // never saved anything: session and subscription are gone
     ASSERT_TRUE(wait_for([&] { return lost() == 1; }));
     EXPECT_FALSE(link->stats().connected);
+
+    ASSERT_TRUE(link->connect());
+    EXPECT_FALSE(link->connect());  // one attempt at a time
+    ASSERT_TRUE(wait_for([&] { return lost() == 2; }));
+    EXPECT_NE(link->stats().last_error, "");
+
     broker.start();
     connect();
     EXPECT_FALSE(session_present);
-    // mosquitto_pub -V 5 would say "no matching subscribers"; the message shows that there is one.
+    EXPECT_EQ(link->stats().connects, 2u);
+    EXPECT_EQ(link->stats().last_error, "");
     ASSERT_TRUE(wait_for([&] {
         publish("touchpoint/v1/kiosk/k7/event/search", "{}");
         return journal->end() > journal->read_position();
     }));
-    EXPECT_EQ(link->stats().connects, 2u);
-}
-
-TEST_F(MqttLinkTest, AnAttemptThatFailsIsToldAndCanBeRepeated) {
-    broker.stop();
-    ASSERT_TRUE(link->connect());
-    EXPECT_FALSE(link->connect());  // one at a time
-    ASSERT_TRUE(wait_for([&] { return lost() == 1; }));
-    EXPECT_NE(link->stats().last_error, "");
-    broker.start();
-    connect();
-    EXPECT_EQ(link->stats().last_error, "");
 }
 
 TEST_F(MqttLinkTest, RetainedStatusComesAtOnceAndRetainedEventsNever) {
@@ -198,13 +208,10 @@ TEST_F(MqttLinkTest, AnswersReachTheDeviceWithTheirCorrelationData) {
     EXPECT_EQ(tests::read_file(folder.path() / "sub.log"), "42 {\"stored\":[]}\n");
 }
 
-TEST_F(MqttLinkTest, WhenItDiesEverybodyReadsItInTheStatus) {
+TEST_F(MqttLinkTest, WhenItIsGoneWithoutAWordEverybodyReadsItInTheStatus) {
     connect();
     ASSERT_TRUE(link->publish("touchpoint/v1/gateway/status", "{\"state\":\"online\"}", 1, true));
-    // A second client under our id ends our session: for the broker that is a connection that died.
-    tests::Process thief({"mosquitto_sub", "-p", std::to_string(broker.port()), "-i", "gw-s1", "-c", "-q",
-                          "1", "-W", "20", "-t", "x"},
-                         folder.path() / "thief.log");
+    ASSERT_EQ(cut_connections_to(broker.port()), 1);
     ASSERT_TRUE(wait_for([&] { return lost() == 1; }));
     tests::Process sub({"mosquitto_sub", "-p", std::to_string(broker.port()), "-C", "1", "-W", "20", "-t",
                         "touchpoint/v1/gateway/status"},
