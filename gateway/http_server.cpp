@@ -394,12 +394,13 @@ Task<HttpResponse> HttpServer::Impl::answer(Connection& connection, const HttpRe
 Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& request, HttpResponse response,
                                    bool keep) {
     const bool body = request.method != "HEAD";
-    // Whatever an await refers to has a name here: g++ 12 destroys some temporaries of such an expression twice.
+    // Whatever an await refers to has a name here: g++ 12 destroys some temporaries of such an expression
+    // twice.
     std::string bytes = head(response, keep, response.stream != nullptr);
     if (!response.stream) {
         if (body) bytes += response.body;
         const bool sent = co_await send(connection, bytes);
-        co_return sent && keep;
+        co_return sent&& keep;
     }
     const bool begun = co_await send(connection, bytes);
     if (begun && body) co_await write_stream(connection, response.stream);

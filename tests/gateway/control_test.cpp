@@ -1,0 +1,195 @@
+// The control socket end to end: a real store, the real server, and the command's own client.
+#include "gateway/control.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "devices/admission.hpp"
+#include "gateway/command/client.hpp"
+#include "gateway/command/commands.hpp"
+#include "tests/gateway/loop_thread.hpp"
+#include "tests/gateway/pictures.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
+#include "tests/support/wait.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using command::ask;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+class ControlTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        cache_ = std::move(*store::Cache::open({folder_.path() / "cache"}));
+        store::EventStore::Options options;
+        options.folder = folder_.path() / "events";
+        options.bytes_max = 64u << 20;
+        options.reserve_bytes = 4u << 20;
+        options.boot_id = std::string(32, 'b');
+        store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
+        store_->start(
+            {std::string(32, 'a'), options.boot_id, 0}, [](const store::HorizonNote&) {},
+            [](const Error& error) { ADD_FAILURE() << error.context; });
+        loop_.on_loop([&] {
+            parts_.emplace(RouteParts{[] { return tests::healthy(); }, [] { return HttpStats{}; }, tail_,
+                                      *store_, reader_, box_});
+            server_ = std::make_unique<HttpServer>(loop_.loop(), HttpLimits{}, control_routes(*parts_));
+            ASSERT_TRUE(server_->listen_unix(socket_, ""));
+        });
+    }
+    void TearDown() override {
+        loop_.on_loop([&] { server_.reset(); });
+        store_->stop();
+    }
+
+    // As intake does with a message that is no JSON.
+    void quarantine(const std::string& raw) {
+        devices::AdmissionOptions options;
+        options.store_id = "s9";
+        options.gateway_id = "gw-9";
+        devices::Admission admission(
+            options, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+            [](const std::string&) { return false; }, [this] { return ++chance_; });
+        store::Incoming message;
+        message.topic = "touchpoint/v1/kiosk/k7/event/search";
+        message.received = clock_.utc();
+        message.content_type = "text/plain";
+        devices::Rejection rejection;
+        rejection.type = devices::Problem::not_json;
+        rejection.detail = "this is not JSON";
+        rejection.raw = raw;
+        store::Submission submission;
+        submission.events.push_back(admission.quarantine(devices::DeviceAddress{"kiosk", "k7"}, rejection,
+                                                         message, devices::Now::of(clock_)));
+        submission.events.back().urgent = true;
+        ++quarantined_;
+        ASSERT_TRUE(store_->submit(std::move(submission)));
+        ASSERT_TRUE(tests::wait_for([&] { return store_->horizon(Stream::quarantine) == quarantined_; }));
+    }
+
+    tests::TempFolder folder_;
+    std::filesystem::path socket_ = folder_.path() / "control.sock";
+    ManualClock clock_;
+    store::SealedBox box_{std::string(32, 'x')};
+    std::unique_ptr<store::Cache> cache_;
+    std::unique_ptr<store::EventStore> store_;
+    store::Worker reader_{"reader"};
+    Tail tail_;
+    std::optional<RouteParts> parts_;
+    std::uint64_t chance_ = 0;
+    Sequence quarantined_ = 0;
+    tests::LoopThread loop_;
+    std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(ControlTest, StatusIsWrittenForAPerson) {
+    const auto answer = ask(socket_, "/v1/status");
+    ASSERT_TRUE(answer) << answer.error().context;
+    EXPECT_EQ(answer->status, 200u);
+    EXPECT_EQ(command::status_text(answer->body),
+              "gateway gw-9, store s9, version 0.1.0, up 3 h\n"
+              "  devices   taking events; 0 of 0 devices online; 0 events since the start\n"
+              "  disk      0 events held; 30.0 MiB of 1000.0 MiB used\n"
+              "  platform  idle to platform (ingest.example.net): 0 delivered since the start, 0 wait\n"
+              "  clock     synchronised\n"
+              "\nAll is well.\n");
+}
+
+TEST_F(ControlTest, StatusShowsEachConditionWithWhatToDo) {
+    Snapshot s = tests::healthy();
+    s.clock_trusted = false;
+    EXPECT_THAT(command::status_text(status_json(s)),
+                HasSubstr("\nwarning: the clock is not synchronised  [clock-untrusted]\n"
+                          "  effect  Events are kept in order; their times may be wrong, and are marked so.\n"
+                          "  do      timedatectl set-ntp true"));
+}
+
+TEST_F(ControlTest, TheRoutesOfTheLocalListenerAreHereToo) {
+    EXPECT_THAT(ask(socket_, "/metrics")->body, HasSubstr("touchpoint_build_info"));
+    EXPECT_EQ(ask(socket_, "/healthz")->status, 200u);
+    EXPECT_EQ(ask(socket_, "/readyz")->status, 200u);
+    EXPECT_EQ(ask(socket_, "/v1/nothing")->status, 404u);
+}
+
+TEST_F(ControlTest, TailTellsEachMessageAndItsVerdict) {
+    std::vector<std::string> lines;
+    std::thread listener([&] {
+        const auto answer = ask(socket_, "/v1/tail", [&](std::string_view line) {
+            lines.push_back(command::tail_text(line));
+            return lines.size() < 2;
+        });
+        EXPECT_TRUE(answer);
+    });
+    EXPECT_TRUE(tests::wait_for([&] {
+        bool there = false;
+        loop_.on_loop([&] { there = tail_.anyone(); });
+        return there;
+    }));
+    loop_.on_loop([&] {
+        tail_.tell({clock_.utc(), "touchpoint/v1/pos/t1/event/sale", 412, 20, 0, "admitted", ""});
+        tail_.tell({clock_.utc(), "touchpoint/v1/kiosk/k7/event/x", 7, 0, 1, "rejected", "not-json"});
+    });
+    listener.join();
+    EXPECT_THAT(
+        lines, ElementsAre(
+                   "14:13:20.000  admitted   touchpoint/v1/pos/t1/event/sale  412 bytes, 20 events",
+                   "14:13:20.000  rejected   touchpoint/v1/kiosk/k7/event/x  7 bytes, 1 rejected: not-json"));
+}
+
+TEST_F(ControlTest, ListenersOfTailAreBounded) {
+    loop_.on_loop([&] {
+        for (std::size_t i = 0; i < Tail::listeners_max; ++i) EXPECT_NE(tail_.listen(), nullptr);
+        EXPECT_EQ(tail_.listen(), nullptr);
+    });
+    EXPECT_EQ(ask(socket_, "/v1/tail")->status, 503u);
+}
+
+TEST_F(ControlTest, QuarantineListsWithoutPayloadsAndShowsOneWithIt) {
+    EXPECT_EQ(command::quarantine_text(ask(socket_, "/v1/quarantine")->body), "Nothing is in quarantine.\n");
+    quarantine("card 4111 of Anna");
+    quarantine(std::string("\xff\x00 bytes", 8));
+    const auto list = ask(socket_, "/v1/quarantine?limit=5");
+    ASSERT_TRUE(list);
+    EXPECT_THAT(list->body, Not(HasSubstr("Anna")));
+    EXPECT_THAT(
+        command::quarantine_text(list->body),
+        AllOf(HasSubstr("     1  "), HasSubstr("     2  "),
+              HasSubstr("not-json  touchpoint/v1/kiosk/k7/event/search\n        this is not JSON\n")));
+    const auto shown = ask(socket_, "/v1/quarantine/1");
+    ASSERT_TRUE(shown);
+    EXPECT_THAT(shown->body, AllOf(HasSubstr("\"payload\":\"card 4111 of Anna\""),
+                                   HasSubstr("content-type: text/plain"), Not(HasSubstr("sealed"))));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine/2")->body, HasSubstr("\"payload_base64\":\"/wAgYnl0ZXM=\""));
+    EXPECT_EQ(ask(socket_, "/v1/quarantine/3")->status, 404u);
+    EXPECT_THAT(ask(socket_, "/v1/quarantine?after=1")->body,
+                AllOf(HasSubstr("\"sequence\":2"), Not(HasSubstr("\"sequence\":1"))));
+    EXPECT_EQ(ask(socket_, "/v1/quarantine?limit=0")->status, 400u);
+    EXPECT_EQ(ask(socket_, "/v1/quarantine/x")->status, 400u);
+}
+
+TEST_F(ControlTest, ACommandWithoutADaemonKnowsThat) {
+    const auto answer = ask(folder_.path() / "nobody.sock", "/v1/status");
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, Errc::not_found);
+    const command::Target target{folder_.path() / "nobody.sock", folder_.path() / "none.toml"};
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(command::status(target, false), 3);
+    EXPECT_THAT(
+        testing::internal::GetCapturedStderr(),
+        AllOf(HasSubstr("the gateway does not answer on"), HasSubstr("do      systemctl start touchpoint"),
+              HasSubstr("none.toml: error: there is no such file")));
+}
+
+}  // namespace
+}  // namespace touchpoint::gateway

@@ -1,0 +1,130 @@
+// Conditions as a technician reads them.
+#include "gateway/health.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/gateway/pictures.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using std::chrono::minutes;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::Field;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using tests::healthy;
+
+std::vector<std::string> codes(const Snapshot& s) {
+    std::vector<std::string> out;
+    for (const Condition& c : conditions(s)) out.push_back(c.code);
+    return out;
+}
+
+TEST(HealthTest, NothingIsSaidWhenAllIsWell) {
+    EXPECT_THAT(codes(healthy()), IsEmpty());
+    EXPECT_EQ(status_line(healthy()), "taking events; platform idle");
+    EXPECT_EQ(readyz(healthy()).status, 200u);
+}
+
+TEST(HealthTest, ARefusedCredentialSaysWhatWaitsAndWhatToDo) {
+    Snapshot s = healthy();
+    s.store.consumers[0].acknowledged[Stream::sales] = 0;
+    s.store.first[Stream::sales] = 1;
+    s.store.horizon[Stream::sales] = 1284;
+    s.store.oldest[Stream::sales] = s.now - minutes(41);
+    s.push[0].stats.state = uplink::PushState::paused;
+    s.push[0].stats.last_status = 401;
+    const auto list = conditions(s);
+    ASSERT_EQ(list.size(), 1u);
+    EXPECT_EQ(list[0].code, "uplink-credential");
+    EXPECT_EQ(list[0].severity, Severity::error);
+    EXPECT_EQ(list[0].what,
+              "the platform refuses this gateway's credential (HTTP 401, ingest.example.net, destination "
+              "platform)");
+    EXPECT_EQ(list[0].effect,
+              "1,284 events wait on disk, the oldest for 41 min; 3 % of the room is used. Nothing is lost.");
+    EXPECT_THAT(list[0].remedy, HasSubstr("put the new token"));
+    s.push[0].stats.last_status = 404;
+    EXPECT_THAT(codes(s), ElementsAre("uplink-address"));
+}
+
+TEST(HealthTest, WhatHealsByItselfIsShownOnlyWhenItLasts) {
+    Snapshot s = healthy();
+    s.link.connected = false;
+    s.link.since = s.now - std::chrono::seconds(3);
+    s.push[0].stats.state = uplink::PushState::retrying;
+    s.push[0].stats.since = s.now - std::chrono::seconds(30);
+    EXPECT_THAT(codes(s), IsEmpty());
+    s.link.since = s.now - minutes(2);
+    s.push[0].stats.since = s.now - minutes(2);
+    EXPECT_THAT(codes(s), ElementsAre("broker-unreachable", "uplink-away"));
+}
+
+TEST(HealthTest, TheWorstStandsFirst) {
+    Snapshot s = healthy();
+    s.intake.rejected = 3;
+    s.clock_trusted = false;
+    s.store_failed = true;
+    EXPECT_THAT(codes(s), ElementsAre("store-failed", "clock-untrusted", "rejected"));
+    EXPECT_THAT(status_line(s), HasSubstr("the disk refused a write (touchpoint status)"));
+}
+
+TEST(HealthTest, ReadinessNamesItsReasons) {
+    Snapshot s = healthy();
+    s.link.connected = false;
+    s.store.live_bytes = s.store.map_bytes;
+    const HttpResponse answer = readyz(s);
+    EXPECT_EQ(answer.status, 503u);
+    EXPECT_EQ(answer.body, "{\"ready\":false,\"reasons\":[\"store-full\",\"broker-unreachable\"]}\n");
+    EXPECT_EQ(healthz(s).status, 200u);
+}
+
+TEST(HealthTest, EveryConditionHasAllFourTexts) {
+    Snapshot s = healthy();
+    s.store_failed = s.cache_replaced = true;
+    s.clock_trusted = false;
+    s.store.live_bytes = s.store.map_bytes;
+    s.link.connected = false;
+    s.link.since = s.started;
+    s.push[0].stats.state = uplink::PushState::retrying;
+    s.push[0].stats.parked = 2;
+    s.intake.rejected = 1;
+    s.config_warnings = {"a warning"};
+    store::ConsumerState removed;
+    removed.name = "old";
+    removed.configured = false;
+    removed.streams[Stream::sales] = true;
+    s.store.consumers.push_back(removed);
+    s.store.first[Stream::sales] = 1;
+    const auto list = conditions(s);
+    EXPECT_EQ(list.size(), 10u);
+    for (const Condition& c : list) {
+        EXPECT_FALSE(c.what.empty()) << c.code;
+        EXPECT_FALSE(c.effect.empty()) << c.code;
+        EXPECT_FALSE(c.remedy.empty()) << c.code;
+        EXPECT_FALSE(c.check.empty()) << c.code;
+    }
+}
+
+TEST(HealthTest, ABacklogCountsOnlyWhatTheDestinationReadsAndTheStoreStillHolds) {
+    Snapshot s = healthy();
+    s.store.consumers[0].acknowledged = {};
+    s.store.first[Stream::telemetry] = 901;  // the first 900 were shed
+    EXPECT_EQ(backlog(s.store, "platform").events, 100u);
+    EXPECT_EQ(backlog(s.store, "unknown").events, 0u);
+}
+
+TEST(HealthTest, NumbersAreWrittenForPeople) {
+    EXPECT_EQ(grouped(999), "999");
+    EXPECT_EQ(grouped(1234567), "1,234,567");
+    EXPECT_EQ(spoken(std::chrono::seconds(119)), "119 s");
+    EXPECT_EQ(spoken(minutes(41)), "41 min");
+    EXPECT_EQ(spoken(std::chrono::hours(72)), "3 days");
+    EXPECT_EQ(spoken_bytes(3 * 1024 * 1024 / 2), "1.5 MiB");
+}
+
+}  // namespace
+}  // namespace touchpoint::gateway

@@ -1,0 +1,46 @@
+// /metrics, judged by promtool.
+#include "gateway/metrics.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/gateway/pictures.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+Snapshot busy() {
+    Snapshot s = tests::healthy();
+    s.intake.rejected_by_type = {{"not-json", 3}, {"too-large", 1}};
+    s.intake.admitted[Stream::sales] = 17;
+    s.push[0].stats.state = uplink::PushState::delivering;
+    return s;
+}
+
+TEST(MetricsTest, NumbersStandUnderTheirNamesAndLabels) {
+    const std::string text = metrics_text(busy(), {});
+    EXPECT_THAT(text, HasSubstr("touchpoint_intake_events_total{stream=\"sales\"} 17\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_intake_rejected_total{type=\"not-json\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_push_state{destination=\"platform\",state=\"delivering\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("# HELP touchpoint_mqtt_connected 1 when connected to the broker\n"));
+}
+
+TEST(MetricsTest, PromtoolHasNoComplaint) {
+    tests::TempFolder folder;
+    if (tests::Process({"sh", "-c", "command -v promtool"}, folder.path() / "which").wait() != 0)
+        GTEST_SKIP() << "SKIPPED: promtool (package prometheus) is not installed";
+    for (const Snapshot& snapshot : {busy(), Snapshot{}}) {
+        tests::write_file(folder.path() / "metrics", metrics_text(snapshot, {}));
+        tests::Process check({"sh", "-c", "promtool check metrics < \"$METRICS\""}, folder.path() / "out",
+                             {{"METRICS", (folder.path() / "metrics").string()}});
+        EXPECT_EQ(check.wait(), 0);
+        EXPECT_EQ(tests::read_file(folder.path() / "out"), "");
+    }
+}
+
+}  // namespace
+}  // namespace touchpoint::gateway
