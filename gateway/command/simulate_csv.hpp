@@ -7,6 +7,7 @@
 // Threads: confined to one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>

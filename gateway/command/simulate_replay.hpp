@@ -7,6 +7,8 @@
 // Amounts stay the decimal strings of the file, so that what arrives can be compared with it exactly.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
