@@ -1,0 +1,11 @@
+# A mutant is a file: "in SOURCE / replace / TEXT / by / TEXT / caught by / WORD", each on lines of its own.
+function(read_mutant file)
+    file(READ ${file} text)
+    if(NOT "${text}" MATCHES "^in ([^\n]+)\nreplace\n(.*\n)by\n(.*\n)caught by\n([^\n]+)\n$")
+        message(FATAL_ERROR "${file} is not a mutant")
+    endif()
+    set(mutant_source "${CMAKE_MATCH_1}" PARENT_SCOPE)
+    set(mutant_old "${CMAKE_MATCH_2}" PARENT_SCOPE)
+    set(mutant_new "${CMAKE_MATCH_3}" PARENT_SCOPE)
+    set(mutant_caught_by "${CMAKE_MATCH_4}" PARENT_SCOPE)
+endfunction()
