@@ -123,8 +123,6 @@ std::optional<HttpResponse> refusal(const error_code& error, const HttpLimits& l
     if (error == http::error::body_limit)
         return problem(413, "body-too-large",
                        "the body is larger than " + std::to_string(limits.body_bytes_max) + " bytes");
-    if (error == beast::error::timeout)
-        return problem(408, "timeout", "the request was not complete in time");
     if (error == http::error::partial_message || error == http::error::end_of_stream) return std::nullopt;
     if (error.category() == http::make_error_code(http::error::bad_method).category())
         return problem(400, "bad-request", "this is not HTTP/1.1");
