@@ -1,0 +1,167 @@
+// The whole gateway beside a real Mosquitto and a platform: what a shop would notice.
+#include <gtest/gtest.h>
+
+#include "tests/support/broker.hpp"
+#include "tests/support/gateway_process.hpp"
+#include "tests/support/temp_folder.hpp"
+#include "tests/support/wait.hpp"
+#include "tools/platform/server.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class WholeGatewayTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        platform::Server::Options options;
+        options.out = folder_.path() / "events.ndjson";
+        options.keep_events = true;
+        auto started = platform::Server::start(options);
+        ASSERT_TRUE(started);
+        platform_ = std::move(*started);
+        broker_.start();
+        gateway_ = std::make_unique<GatewayProcess>(
+            fs::path(BINARY_DIR), folder_.path() / "gateway", broker_.url(),
+            "[[uplink.push]]\nname = \"platform\"\nurl = \"" + platform_->url() +
+                "\"\nretry_first_ms = 50\nretry_max_ms = 500\n");
+    }
+    // As a device without any library of ours would do it. True: the broker took it.
+    bool publish(const std::string& topic, const std::string& payload, const std::vector<std::string>& more = {}) {
+        std::vector<std::string> arguments = {"mosquitto_pub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", topic,
+                                              "-m", payload};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        Process pub(arguments, folder_.path() / "pub.log");
+        return pub.wait() == 0;
+    }
+    std::string command(std::vector<std::string> arguments) {
+        const fs::path out = folder_.path() / "command.out";
+        fs::remove(out);
+        arguments.insert(arguments.begin(), (fs::path(BINARY_DIR) / "gateway" / "command" / "touchpoint").string());
+        arguments.insert(arguments.begin() + 1, {"--socket", gateway_->control_socket().string()});
+        Process process(arguments, out);
+        process.wait();
+        return read_file(out);
+    }
+    bool arrives(const std::string& text, milliseconds deadline = seconds(20)) {
+        return wait_for(
+            [&] {
+                for (const std::string& event : platform_->events())
+                    if (event.find(text) != std::string::npos) return true;
+                return false;
+            },
+            deadline);
+    }
+    int copies(const std::string& text) {
+        int found = 0;
+        for (const std::string& event : platform_->events()) found += event.find(text) != std::string::npos ? 1 : 0;
+        return found;
+    }
+
+    TempFolder folder_;
+    Broker broker_{folder_.path() / "broker"};
+    std::unique_ptr<platform::Server> platform_;
+    std::unique_ptr<GatewayProcess> gateway_;
+};
+
+TEST_F(WholeGatewayTest, AnEventOfAKioskReachesThePlatform) {
+    gateway_->start();
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":"oat milk","results":12})"));
+    EXPECT_TRUE(arrives(R"("data":{"query":"oat milk","results":12})")) << gateway_->log();
+    EXPECT_EQ(gateway_->metric("touchpoint_store_horizon_sequence{stream=\"interactions\"}"), 1);
+}
+
+TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
+    gateway_->start();
+    const fs::path heard = folder_.path() / "heard.log";
+    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/pos/t1/receipt"}, heard);
+    ASSERT_TRUE(wait_for([&] {  // until the listener hears, the same event again and again
+        publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"s-1","total":"12.30","currency":"EUR"})");
+        return read_file(heard).find("\"duplicate\":[\"s-1\"]") != std::string::npos;
+    }));
+    EXPECT_TRUE(arrives("\"id\":\"s-1\""));
+    EXPECT_EQ(copies("\"id\":\"s-1\""), 1);
+}
+
+TEST_F(WholeGatewayTest, TheSessionIsThereAgainAfterAKill) {
+    gateway_->start();
+    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":false"), std::string::npos) << command({"status", "--json"});
+    gateway_->kill();
+    // What comes meanwhile waits in the broker, for this session.
+    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"while-away","total":"1.00","currency":"EUR"})"));
+    gateway_->start();
+    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":true"), std::string::npos) << command({"status", "--json"});
+    EXPECT_TRUE(arrives("while-away"));
+}
+
+TEST_F(WholeGatewayTest, StopsInOrderWithinTwoSecondsAndSaysSo) {
+    gateway_->start();
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/view", R"({"page":"start"})"));
+    EXPECT_LT(gateway_->stop(), seconds(2));
+    gateway_->start();
+    EXPECT_TRUE(arrives(R"("page":"start")"));
+    EXPECT_TRUE(arrives(R"("state":"stopping")"));
+    EXPECT_TRUE(arrives(R"("last_end":"orderly")"));
+}
+
+TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {
+    platform_->control(R"({"mode":"down"})");
+    gateway_->start();
+    const fs::path heard = folder_.path() / "heard.log";
+    {
+        Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/pos/t1/receipt"}, heard);
+        ASSERT_TRUE(wait_for([&] {
+            publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"safe","total":"9.99","currency":"EUR"})");
+            return read_file(heard).find("\"safe\"") != std::string::npos;
+        }));
+    }
+    gateway_->cut_power();
+    broker_.kill();
+    fs::remove(folder_.path() / "broker" / "mosquitto.db");
+    broker_.start();
+    platform_->control(R"({"mode":"up"})");
+    gateway_->start();
+    EXPECT_TRUE(arrives("\"id\":\"safe\"")) << gateway_->log();
+    EXPECT_EQ(copies("\"id\":\"safe\""), 1);
+    EXPECT_TRUE(arrives(R"("last_end":"power-cut")"));
+    EXPECT_EQ(platform_->summary().error_count(), 0u) << platform_->summary().to_json();
+}
+
+TEST_F(WholeGatewayTest, ABadMessageIsToldToItsDeviceAndKept) {
+    gateway_->start();
+    const fs::path heard = folder_.path() / "heard.log";
+    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/kiosk/k7/rejected"}, heard);
+    ASSERT_TRUE(wait_for([&] {
+        publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":)");
+        return read_file(heard).find("not-json") != std::string::npos;
+    }));
+    ASSERT_TRUE(wait_for([&] { return command({"quarantine", "list"}).find("not-json") != std::string::npos; }));
+    EXPECT_NE(command({"quarantine", "show", "1"}).find(R"({\"query\":)"), std::string::npos) << command({"quarantine", "show", "1"});
+    EXPECT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":"tea"})"));
+    EXPECT_TRUE(arrives("\"query\":\"tea\""));
+}
+
+TEST_F(WholeGatewayTest, TheRawIdentifierOfACustomerStandsInNoFileAndNoLog) {
+    gateway_->start();
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/identify", R"({"customer":"email:Greta.Garbo@example.org"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale",
+                        R"({"event_id":"x","customer":"card:2900000012345","total":"1.00","note":"4111111111111111"})"));
+    ASSERT_TRUE(arrives("\"id\":\"x\""));
+    gateway_->stop();
+    for (const auto& file : fs::recursive_directory_iterator(gateway_->data())) {
+        if (!file.is_regular_file()) continue;
+        const std::string bytes = read_file(file.path());
+        for (const char* secret : {"arbo@example", "2900000012345", "4111111111111111"})
+            EXPECT_EQ(bytes.find(secret), std::string::npos) << secret << " in " << file.path();
+    }
+    for (const char* secret : {"arbo@example", "2900000012345", "4111111111111111"}) {
+        EXPECT_EQ(gateway_->log().find(secret), std::string::npos) << secret;
+        EXPECT_EQ(read_file(folder_.path() / "events.ndjson").find(secret), std::string::npos) << secret;
+    }
+}
+
+}  // namespace
+}  // namespace touchpoint::tests
