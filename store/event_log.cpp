@@ -21,9 +21,13 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
         const auto found = txn.seek(table, key);
         if (!found) return found.error();
         if (!*found || !(*found)->key.starts_with(consumer_prefix())) break;
-        const auto consumer = decode_consumer(consumer_name((*found)->key), (*found)->value);
-        if (!consumer) return consumer.error();
-        loaded_consumers_[consumer->name] = *consumer;
+        // A damaged row costs its position, not the store: configured again, it begins at the oldest event
+        // held and meets events twice. Not configured, it stops holding events.
+        if (const auto consumer = decode_consumer(consumer_name((*found)->key), (*found)->value); consumer)
+            loaded_consumers_[consumer->name] = *consumer;
+        else
+            log::error("store", "consumer row damaged, it begins at the oldest event",
+                       {{"consumer", consumer_name((*found)->key)}, {"code", name(consumer.error().code)}});
         key = std::string((*found)->key) + '\0';
     }
     key = dedup_prefix();
@@ -35,7 +39,8 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
         if (const auto dedup = decode_dedup((*found)->value); dedup)
             for (const DedupEntry& entry : dedup->entries) window_.add(entry, dedup->time);
         else
-            log::error("store", "dedup row damaged, its ids are forgotten", {{"code", name(dedup.error().code)}});
+            log::error("store", "dedup row damaged, its ids are forgotten",
+                       {{"code", name(dedup.error().code)}});
         key = std::string((*found)->key) + '\0';
     }
     for (const Stream stream : all_streams)
@@ -44,8 +49,8 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
     return {};
 }
 
-Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed, UtcTime now,
-                              const std::string& old_epoch_detail) {
+Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed,
+                              UtcTime now, const std::string& old_epoch_detail) {
     table_ = table;
     state_.epoch = std::move(epoch);
     state_.dedup_seed = dedup_seed;
@@ -65,7 +70,8 @@ DedupWindow::Found EventLog::find_repeat(DedupEntry entry) const {
     DedupWindow::Found found = window_.find(entry);
     const auto [from, to] = fresh_index_.equal_range(entry.id_hash);
     for (auto it = from; it != to && found != DedupWindow::Found::same_content; ++it)
-        found = it->second == entry.content_hash ? DedupWindow::Found::same_content : DedupWindow::Found::other_content;
+        found = it->second == entry.content_hash ? DedupWindow::Found::same_content
+                                                 : DedupWindow::Found::other_content;
     return found;
 }
 
@@ -82,7 +88,8 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
         header.raw_bytes = static_cast<std::uint32_t>(lines[stream].size());
         header.recorded = now;
         const std::string_view packed = packer_.pack(header, lines[stream]);
-        if (const auto put = txn.put(table_, chunk_key(stream, header.first), packed); !put) return put.error();
+        if (const auto put = txn.put(table_, chunk_key(stream, header.first), packed); !put)
+            return put.error();
         next_.bytes[stream] += packed.size();
         next_.events[stream] += header.events;
         if (next_fronts_[stream].first == 0) next_fronts_[stream] = {header.first, now};
@@ -93,12 +100,14 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
     for (const Event& event : events) {
         bool reused = false;
         if (event.device_gave_id) {
-            const DedupEntry entry{dedup_hash(event.source, event.id, state_.dedup_seed),
-                                   static_cast<std::uint32_t>(event.content_hash ^ (event.content_hash >> 32))};
+            const DedupEntry entry{
+                dedup_hash(event.source, event.id, state_.dedup_seed),
+                static_cast<std::uint32_t>(event.content_hash ^ (event.content_hash >> 32))};
             const DedupWindow::Found found = find_repeat(entry);
             if (found == DedupWindow::Found::same_content) {
                 ++outcome.duplicates;
-                if (event.ticket != 0) outcome.settled.push_back({event.ticket, event.id, Verdict::duplicate});
+                if (event.ticket != 0)
+                    outcome.settled.push_back({event.ticket, event.id, Verdict::duplicate});
                 continue;
             }
             reused = found == DedupWindow::Found::other_content;
@@ -118,18 +127,21 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
         const std::size_t at = text.size();
         text += event.members;
         // In valid JSON a raw line break can only be white space between tokens; here it ends a line.
-        std::replace_if(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(),
-                        [](char c) { return c == '\n' || c == '\r'; }, ' ');
+        std::replace_if(
+            text.begin() + static_cast<std::ptrdiff_t>(at), text.end(),
+            [](char c) { return c == '\n' || c == '\r'; }, ' ');
         text += '\n';
         if (event.ticket != 0)
-            outcome.settled.push_back({event.ticket, event.id, reused ? Verdict::stored_id_reused : Verdict::stored});
+            outcome.settled.push_back(
+                {event.ticket, event.id, reused ? Verdict::stored_id_reused : Verdict::stored});
     }
     for (const Stream stream : all_streams)
         if (const auto flushed = flush_chunk(stream); !flushed) return flushed.error();
 
     if (!fresh_.empty()) {
         const DedupRow row{now, fresh_};
-        if (const auto put = txn.put(table_, dedup_key(state_.commit + 1), encode(row)); !put) return put.error();
+        if (const auto put = txn.put(table_, dedup_key(state_.commit + 1), encode(row)); !put)
+            return put.error();
         next_.dedup_ids += fresh_.size();
     }
     if (const auto pruned = prune_dedup(txn, now); !pruned) return pruned.error();
@@ -142,10 +154,11 @@ Result<void> EventLog::prune_dedup(Transaction& txn, UtcTime now) {
         if (!oldest) return oldest.error();
         if (!*oldest || !(*oldest)->key.starts_with(dedup_prefix())) return {};
         const auto row = decode_dedup((*oldest)->value);
-        const std::uint64_t ids = row ? row->entries.size() : (*oldest)->value.size() / 12;
+        const std::uint64_t ids = row ? row->entries.size() : dedup_ids_in((*oldest)->value);
         const bool too_old = !row || row->time < now - dedup_age_;
         if (!too_old && next_.dedup_ids - std::min(next_.dedup_ids, ids) < dedup_ids_) return {};
-        if (const auto erased = txn.erase(table_, std::string((*oldest)->key)); !erased) return erased.error();
+        if (const auto erased = txn.erase(table_, std::string((*oldest)->key)); !erased)
+            return erased.error();
         next_.dedup_ids -= std::min(next_.dedup_ids, ids);
     }
     return {};
@@ -189,7 +202,8 @@ Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, Consu
         }
         if (!held) continue;  // nobody reads it yet: only the bound may delete
         if (const auto pruned = prune_chunks(txn, stream, through, pages); !pruned) return pruned.error();
-        if (const auto pruned = prune_gaps(txn, stream, consumers, through, 64); !pruned) return pruned.error();
+        if (const auto pruned = prune_gaps(txn, stream, consumers, through, 64); !pruned)
+            return pruned.error();
         more = more || pages >= deletes_pages_max;
     }
     return more;
@@ -210,7 +224,8 @@ Result<void> EventLog::prune_chunks(Transaction& txn, Stream stream, Sequence th
         if (!header) {  // damaged: it ends where the next begins
             const auto next = txn.seek(table_, chunk_key(stream, chunk_first(key) + 1));
             if (!next) return next.error();
-            last = *next && is_chunk_of((*next)->key, stream) ? chunk_first((*next)->key) - 1 : next_.last[stream];
+            last = *next && is_chunk_of((*next)->key, stream) ? chunk_first((*next)->key) - 1
+                                                              : next_.last[stream];
             events = last - chunk_first(key) + 1;
         }
         if (last > through) break;
@@ -222,8 +237,9 @@ Result<void> EventLog::prune_chunks(Transaction& txn, Stream stream, Sequence th
     return find_front(txn, stream, next_fronts_);
 }
 
-Result<void> EventLog::prune_gaps(Transaction& txn, Stream stream, const std::map<std::string, ConsumerState>& consumers,
-                                  Sequence through, int rows_max) {
+Result<void> EventLog::prune_gaps(Transaction& txn, Stream stream,
+                                  const std::map<std::string, ConsumerState>& consumers, Sequence through,
+                                  int rows_max) {
     std::string key = gap_key(stream, 0, "");
     for (int i = 0; i < rows_max; ++i) {
         const auto row = txn.seek(table_, key);

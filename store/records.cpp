@@ -1,5 +1,7 @@
 #include "store/records.hpp"
 
+#include <xxhash.h>
+
 #include "gateway/core/assert.hpp"
 #include "store/bytes.hpp"
 
@@ -16,7 +18,25 @@ std::string after(std::string key) {
     return key;
 }
 
+// LMDB has no checksums: each row ends with the XXH3-64 of what stands before it.
+constexpr std::size_t checksum_bytes = 8;
+
+std::string sealed(std::string row) {
+    append_little(row, row_checksum(row));
+    return row;
+}
+
+// The row without its checksum, which held; else empty, which no row is.
+std::string_view unsealed(std::string_view bytes) {
+    if (bytes.size() <= checksum_bytes) return {};
+    const std::string_view row = bytes.substr(0, bytes.size() - checksum_bytes);
+    ByteReader sum(bytes.substr(row.size()));
+    return sum.little<std::uint64_t>() == row_checksum(row) ? row : std::string_view{};
+}
+
 }  // namespace
+
+std::uint64_t row_checksum(std::string_view row) { return XXH3_64bits(row.data(), row.size()); }
 
 std::string state_key() { return prefix(Prefix::state); }
 std::string consumer_prefix() { return prefix(Prefix::consumer); }
@@ -73,11 +93,11 @@ std::string encode(const StateRow& row) {
     append_text(out, row.journal ? row.journal->journal_id : "");
     append_text(out, row.journal ? row.journal->boot_id : "");
     append_little(out, row.journal ? row.journal->offset : std::uint64_t{0});
-    return out;
+    return sealed(std::move(out));
 }
 
 Result<StateRow> decode_state(std::string_view bytes) {
-    ByteReader in(bytes);
+    ByteReader in(unsealed(bytes));
     const auto version = in.little<std::uint32_t>();
     if (in.ok() && version > format_version)
         return fail(Errc::format_too_new, "the event store has format " + std::to_string(version) +
@@ -98,7 +118,8 @@ Result<StateRow> decode_state(std::string_view bytes) {
     journal.boot_id = in.text();
     journal.offset = in.little<std::uint64_t>();
     if (!journal.journal_id.empty()) row.journal = std::move(journal);
-    if (!in.ok() || version != format_version || streams != stream_count) return fail(Errc::damaged, "state row");
+    if (!in.ok() || version != format_version || streams != stream_count)
+        return fail(Errc::damaged, "state row");
     return row;
 }
 
@@ -110,11 +131,11 @@ std::string encode(const ConsumerState& row) {
         append_little(out, static_cast<std::uint8_t>(row.streams[stream] ? 1 : 0));
         append_little(out, row.acknowledged[stream]);
     }
-    return out;
+    return sealed(std::move(out));
 }
 
 Result<ConsumerState> decode_consumer(std::string_view name, std::string_view bytes) {
-    ByteReader in(bytes);
+    ByteReader in(unsealed(bytes));
     const auto version = in.little<std::uint8_t>();
     ConsumerState row;
     row.name = name;
@@ -134,11 +155,11 @@ std::string encode(const Gap& gap) {
     append_little(out, static_cast<std::uint64_t>(gap.time.ms));
     append_text(out, gap.reason);
     append_text(out, gap.detail);
-    return out;
+    return sealed(std::move(out));
 }
 
 Result<Gap> decode_gap(std::string_view key, std::string_view bytes) {
-    ByteReader in(bytes);
+    ByteReader in(unsealed(bytes));
     const auto version = in.little<std::uint8_t>();
     Gap gap;
     gap.stream = static_cast<Stream>(key[0] - static_cast<char>(Prefix::gap));
@@ -148,26 +169,32 @@ Result<Gap> decode_gap(std::string_view key, std::string_view bytes) {
     gap.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     gap.reason = in.text();
     gap.detail = in.text();
-    if (!in.ok() || version != 1 || gap.first == 0 || gap.first > gap.last) return fail(Errc::damaged, "gap row");
+    if (!in.ok() || version != 1 || gap.first == 0 || gap.first > gap.last)
+        return fail(Errc::damaged, "gap row");
     return gap;
 }
 
 std::string encode(const DedupRow& row) {
     std::string out;
-    out.reserve(8 + row.entries.size() * 12);
+    out.reserve(8 + row.entries.size() * 12 + checksum_bytes);
     append_little(out, static_cast<std::uint64_t>(row.time.ms));
     for (const DedupEntry& entry : row.entries) {
         append_little(out, entry.id_hash);
         append_little(out, entry.content_hash);
     }
-    return out;
+    return sealed(std::move(out));
+}
+
+std::uint64_t dedup_ids_in(std::string_view bytes) {
+    constexpr std::size_t around = sizeof(std::uint64_t) + checksum_bytes;
+    return bytes.size() < around ? 0 : (bytes.size() - around) / 12;
 }
 
 Result<DedupRow> decode_dedup(std::string_view bytes) {
-    ByteReader in(bytes);
+    ByteReader in(unsealed(bytes));
     DedupRow row;
     row.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
-    row.entries.reserve(bytes.size() / 12);
+    row.entries.reserve(dedup_ids_in(bytes));
     while (in.ok() && !in.at_end()) {
         const auto id_hash = in.little<std::uint64_t>();
         const auto content_hash = in.little<std::uint32_t>();

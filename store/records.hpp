@@ -1,4 +1,5 @@
-// Keys and rows of the `events` environment: bytes <-> values. Pure. On disk: store/README.md, "Tables".
+// Keys and rows of the `events` environment: bytes <-> values. Pure. Each row ends with a checksum of itself;
+// a decoder fails with damaged when it does not hold. On disk: store/README.md, "Tables".
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,9 @@ namespace touchpoint::store {
 
 inline constexpr std::uint32_t format_version = 1;
 
+// What stands, little-endian, at the end of each row. LMDB has no checksums.
+std::uint64_t row_checksum(std::string_view row);
+
 // First byte of a key. The values stand in files: do not change them.
 enum class Prefix : char { state = 0x00, consumer = 0x01, dedup = 0x02, chunk = 0x10, gap = 0x20 };
 
@@ -33,7 +37,7 @@ std::string gap_end(Stream stream);
 
 bool is_chunk_of(std::string_view key, Stream stream);
 bool is_gap_of(std::string_view key, Stream stream);
-Sequence chunk_first(std::string_view key);           // REQUIRES: a chunk key
+Sequence chunk_first(std::string_view key);            // REQUIRES: a chunk key
 std::string_view consumer_name(std::string_view key);  // REQUIRES: a consumer key
 
 struct StateRow {
@@ -61,5 +65,7 @@ struct DedupRow {
 };
 std::string encode(const DedupRow& row);
 Result<DedupRow> decode_dedup(std::string_view bytes);
+// How many ids a dedup row holds, by its length alone: also of a damaged one.
+std::uint64_t dedup_ids_in(std::string_view bytes);
 
 }  // namespace touchpoint::store

@@ -1,0 +1,71 @@
+#include "store/chunk.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace touchpoint::store {
+namespace {
+
+constexpr ChunkHeader two_events{
+    .events = 2, .first = 7, .last = 8, .raw_bytes = 0, .recorded = {1'790'000'000'123}};
+const std::string compressible = std::string(2000, 'a') + "\n" + std::string(2000, 'b') + "\n";
+const std::string incompressible = "\"id\":\"1\"\n\"x\":2\n";
+
+std::string packed(const std::string& lines) {
+    ChunkPacker packer;
+    return std::string(packer.pack(two_events, lines));
+}
+
+TEST(Chunk, GivesBackItsLinesAndItsHeader) {
+    const std::string chunk = packed(compressible);
+    EXPECT_LT(chunk.size(), 200U);
+    const auto header = read_header(chunk);
+    ASSERT_TRUE(header);
+    EXPECT_EQ(header->events, 2U);
+    EXPECT_EQ(header->first, 7U);
+    EXPECT_EQ(header->last, 8U);
+    EXPECT_EQ(header->raw_bytes, compressible.size());
+    EXPECT_EQ(header->recorded, two_events.recorded);
+    EXPECT_EQ(*unpack(chunk), compressible);
+}
+
+TEST(Chunk, LinesThatDoNotShrinkStandAsTheyAre) {
+    const std::string chunk = packed(incompressible);
+    EXPECT_EQ(chunk.size(), 48 + incompressible.size());
+    EXPECT_THAT(chunk, testing::EndsWith(incompressible));
+    EXPECT_EQ(*unpack(chunk), incompressible);
+}
+
+TEST(Chunk, EveryFlippedBitIsNoticed) {
+    for (const std::string& lines : {compressible, incompressible}) {
+        const std::string good = packed(lines);
+        for (std::size_t at = 0; at < good.size(); ++at)
+            for (int bit = 0; bit < 8; ++bit) {
+                std::string bad = good;
+                bad[at] = static_cast<char>(bad[at] ^ (1 << bit));
+                const auto lines_of_bad = unpack(bad);
+                ASSERT_FALSE(lines_of_bad) << "byte " << at << " bit " << bit;
+                EXPECT_EQ(lines_of_bad.error().code, Errc::damaged);
+            }
+    }
+}
+
+TEST(Chunk, EveryMissingByteIsNoticed) {
+    for (const std::string& lines : {compressible, incompressible}) {
+        const std::string good = packed(lines);
+        for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(unpack(good.substr(0, size)));
+        EXPECT_FALSE(unpack(good + "x"));
+    }
+}
+
+TEST(Chunk, APackerCanBeUsedAgain) {
+    ChunkPacker packer;
+    const std::string first(packer.pack(two_events, compressible));
+    packer.pack(two_events, incompressible);
+    EXPECT_EQ(packer.pack(two_events, compressible), first);
+}
+
+}  // namespace
+}  // namespace touchpoint::store
