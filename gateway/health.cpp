@@ -34,7 +34,7 @@ std::uint64_t held(const store::StoreStats& store) {
 }
 
 std::string waiting(const Snapshot& s, const Backlog& b) {
-    if (b.events == 0) return "No event waits. ";
+    if (b.events == 0) return "No event waits.";
     std::string text = grouped(b.events) + (b.events == 1 ? " event waits" : " events wait") + " on disk";
     if (b.oldest.ms != 0) text += ", the oldest for " + spoken(s.now - b.oldest);
     return text + "; " + std::to_string(used_percent(s.store)) + " % of the room is used. Nothing is lost.";
