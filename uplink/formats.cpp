@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <xxhash.h>
+#include <algorithm>
+#include <iterator>
 
 #include <utility>
 

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -15,7 +16,10 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <fstream>
+#include <functional>
 #include <optional>
+#include <string_view>
+#include <tuple>
 
 #include "gateway/core/assert.hpp"
 #include "uplink/name_lookup.hpp"
@@ -179,7 +183,7 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
         co_return "tls: " + refused.message() + (complaint.empty() ? "" : ": " + complaint);
     }
 
-    asio::awaitable<Result<std::vector<std::string>>> look_up(std::string host) {
+    asio::awaitable<Result<std::vector<std::string>>> look_up(const std::string& host) {
         phase_ = "name lookup";
         error_code not_an_address;
         asio::ip::make_address(host, not_an_address);

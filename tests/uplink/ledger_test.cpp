@@ -3,6 +3,7 @@
 #include "tools/platform/ledger.hpp"
 
 #include <gtest/gtest.h>
+#include <cstdio>
 
 namespace touchpoint::platform {
 namespace {

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
