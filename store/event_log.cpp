@@ -43,8 +43,12 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
                        {{"code", name(dedup.error().code)}});
         key = std::string((*found)->key) + '\0';
     }
-    for (const Stream stream : all_streams)
+    for (const Stream stream : all_streams) {
         if (const auto front = find_front(txn, stream, fronts_); !front) return front.error();
+        const auto gap = txn.get(table, gap_key(stream, 1, ""));
+        if (!gap) return gap.error();
+        begins_with_gap_[stream] = gap->has_value();
+    }
     abandon();
     return {};
 }
@@ -60,6 +64,7 @@ Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, 
             const Gap gap{stream, "", 1, 1, "epoch", old_epoch_detail, now};
             if (const auto put = put_gap(txn, gap); !put) return put.error();
             next_.last[stream] = 1;
+            begins_with_gap_[stream] = true;
         }
     }
     if (const auto put = put_state(txn, std::nullopt); !put) return put.error();

@@ -67,6 +67,8 @@ class EventLog {
     const StateRow& state() const { return state_; }
     const std::map<std::string, ConsumerState>& consumers() const { return loaded_consumers_; }
     const PerStream<Front>& fronts() const { return fronts_; }
+    // True where a gap row for everybody stands at sequence 1, as load() or create() found it.
+    const PerStream<bool>& begins_with_gap() const { return begins_with_gap_; }
     std::uint64_t dedup_ids() const { return window_.size(); }
 
   private:
@@ -84,6 +86,7 @@ class EventLog {
     StateRow next_;  // state_ as this transaction leaves it
     PerStream<Front> fronts_;
     PerStream<Front> next_fronts_;
+    PerStream<bool> begins_with_gap_;
     DedupWindow window_;
     std::vector<DedupEntry> fresh_;                      // of this transaction: not in the window before accept()
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;

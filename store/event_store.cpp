@@ -216,9 +216,10 @@ void EventStore::Impl::reconcile_consumers() {
         for (const Stream stream : all_streams) {
             if (!spec.streams[stream] || (!fresh && consumer.streams[stream])) continue;
             const Sequence first = log_->fronts()[stream].first;
-            consumer.acknowledged[stream] = first == 0 ? log_->state().last[stream] : first - 1;
+            const Sequence before = first == 0 ? log_->state().last[stream] : first - 1;
             // The gap row of a new epoch stands before the first chunk and belongs to everybody.
-            if (consumer.acknowledged[stream] == 1 && fresh) consumer.acknowledged[stream] = 0;
+            const bool epoch_gap = fresh && before == 1 && log_->begins_with_gap()[stream];
+            consumer.acknowledged[stream] = epoch_gap ? 0 : std::max(consumer.acknowledged[stream], before);
         }
         if (fresh || consumer.streams != spec.streams) dirty_[spec.name] = true;
         consumer.name = spec.name;
@@ -278,8 +279,9 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
 
 bool EventStore::Impl::has_room(std::size_t events) const {
     const std::lock_guard lock(mutex_);
-    return !blocked_ && waiting_.events.size() + events <= options_.waiting_events_max &&
-           waiting_.bytes < options_.waiting_bytes_max;
+    // What is larger than the bound alone goes when nothing waits, as submit() takes it.
+    return !blocked_ && (waiting_.events.empty() || (waiting_.events.size() + events <= options_.waiting_events_max &&
+                                                     waiting_.bytes < options_.waiting_bytes_max));
 }
 
 bool EventStore::Impl::disk_full() const {
@@ -462,7 +464,8 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     const std::lock_guard lock(mutex_);
     ++stats_.commits;
     ++stats_.flushes;
-    if (more_to_prune_ && !deadline_) deadline_ = Steady::now() + options_.commit_interval;
+    // A stop does not wait for deletes: they go on with the next start's commits.
+    if (more_to_prune_ && !deadline_ && !stopping_) deadline_ = Steady::now() + options_.commit_interval;
     return {};
 }
 
