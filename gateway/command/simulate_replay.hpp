@@ -80,7 +80,7 @@ class Replay final : public Source {
         std::uint32_t tills = 10;
         bool keep_dates = false;
     };
-    static constexpr std::size_t event_bytes_max = 200 * 1000;
+    static constexpr std::size_t event_bytes_max = 200'000;
     static constexpr std::size_t unanswered_max = 500;
 
     // `now`: where the last date of the file is shifted to.
