@@ -281,8 +281,9 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
     std::uint64_t from = read_.load(std::memory_order_relaxed);
     const std::uint64_t end = end_.load(std::memory_order_acquire);
     if (from == end) return frames;
-    // Large enough for the largest frame, so that one always fits.
-    const std::uint64_t want = std::min<std::uint64_t>(end - from, std::max<std::uint64_t>(bytes_max, body_bytes_max + frame_head_bytes));
+    // Large enough for a damaged frame and a whole one behind it, both of the largest kind.
+    constexpr std::uint64_t frame_bytes_max = body_bytes_max + frame_head_bytes;
+    const std::uint64_t want = std::min(end - from, std::max(bytes_max, 2 * frame_bytes_max));
     const std::uint64_t usual = std::min(want, bytes_max);
     for (const std::uint64_t size : {usual, want}) {
         if (const auto read = read_exactly(fd_, read_buffer_, from, size); !read) return read.error();
@@ -312,9 +313,11 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
     }
     if (read_buffer_.capacity() > 2 * bytes_max) std::vector<char>().swap(read_buffer_);
     if (frames.empty()) {
-        // Nothing readable in a whole largest frame: skip it rather than stand still. Never seen; memory gone bad.
-        log::error("store", "journal damaged, bytes skipped", {{"offset", from}, {"bytes", want}});
-        from += want;
+        // Nothing readable: skip it rather than stand still, but not a frame that begins near the buffer's end.
+        // Never seen; memory gone bad.
+        const std::uint64_t skipped = from + want == end ? want : want - frame_bytes_max;
+        log::error("store", "journal damaged, bytes skipped", {{"offset", from}, {"bytes", skipped}});
+        from += skipped;
     } else {
         from = frames.back().end;
     }
