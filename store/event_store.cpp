@@ -53,6 +53,19 @@ std::string last_known_members(const std::string& epoch, const PerStream<Sequenc
     return text + "}";
 }
 
+// What stands in that file, or that nothing is known. It is not flushed, so a power cut can leave anything of it,
+// and it goes out to the platform as JSON.
+std::string last_known(const std::filesystem::path& folder) {
+    std::string text;
+    std::ifstream file(last_known_path(folder));
+    std::getline(file, text);
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789\":{},";
+    const bool whole = text.starts_with("\"oldepoch\":\"") && text.ends_with("}") &&
+                       std::count(text.begin(), text.end(), '}') == 1 &&
+                       text.find_first_not_of(letters) == std::string::npos;
+    return whole ? text : std::string();
+}
+
 }  // namespace
 
 class EventStore::Impl {
@@ -99,6 +112,7 @@ class EventStore::Impl {
         std::size_t gaps = 0;
     };
 
+    // The detail is for the gap rows of a new environment that follows on another; empty: there was none.
     Result<void> open_environment(const std::string& old_epoch_detail);
     void reconcile_consumers();
     void run();
@@ -146,13 +160,12 @@ class EventStore::Impl {
 
 Result<void> EventStore::Impl::open() {
     const auto mark = options_.folder / "damaged";
-    std::string old_epoch;
-    if (std::ifstream known(last_known_path(options_.folder)); known) std::getline(known, old_epoch);
-    if (old_epoch.empty()) old_epoch = "\"oldepoch\":null";
+    const std::string known = last_known(options_.folder);
+    const std::string old_epoch = known.empty() ? "\"oldepoch\":null" : known;
     bool replaced = false;
     for (;;) {
         Result<void> opened = fail(Errc::damaged, "marked as damaged by an earlier run");
-        if (!std::filesystem::exists(mark)) opened = open_environment(replaced ? old_epoch : "");
+        if (!std::filesystem::exists(mark)) opened = open_environment(replaced ? old_epoch : known);
         if (opened) break;
         if (opened.error().code != Errc::damaged || replaced) return opened;
         source_->environment.reset();
@@ -547,7 +560,11 @@ StoreStats EventStore::Impl::stats() const {
 
 void EventStore::Impl::write_last_known() const {
     // Small and not flushed: it only makes the message of a new epoch better.
-    std::ofstream(last_known_path(options_.folder)) << last_known_members(epoch_, log_->state().last) << "\n";
+    const std::filesystem::path path = last_known_path(options_.folder);
+    const std::filesystem::path fresh = path.string() + ".new";
+    std::ofstream(fresh) << last_known_members(epoch_, log_->state().last) << "\n";
+    std::error_code ignored;
+    std::filesystem::rename(fresh, path, ignored);
 }
 
 EventStore::EventStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,0 +1,81 @@
+#include "store/cache.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/store/store_fixture.hpp"
+#include "tests/support/process.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+using store::Cache;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+class CacheTest : public testing::Test {
+  protected:
+    void open() {
+        cache_.reset();
+        auto opened = Cache::open({.folder = folder_.path() / "cache", .bytes_max = 16u << 20});
+        ASSERT_TRUE(opened) << opened.error().context;
+        cache_ = std::move(*opened);
+    }
+    const TempFolder folder_{memory_folder()};
+    std::unique_ptr<Cache> cache_;
+};
+
+TEST_F(CacheTest, IdentitiesStayAndAreErasedOneByOne) {
+    open();
+    const std::vector<Identity> two = {{"p1-aa", "sealed one"}, {"p1-bb", std::string("sealed\0two", 10)}};
+    ASSERT_TRUE(cache_->put_identities(two));
+    open();
+    EXPECT_EQ(**cache_->sealed_identity("p1-aa"), "sealed one");
+    EXPECT_EQ(**cache_->sealed_identity("p1-bb"), std::string("sealed\0two", 10));
+    EXPECT_TRUE(*cache_->erase_identity("p1-aa"));
+    EXPECT_FALSE(*cache_->erase_identity("p1-aa"));
+    open();
+    EXPECT_EQ(*cache_->sealed_identity("p1-aa"), std::nullopt);
+    EXPECT_TRUE(cache_->sealed_identity("p1-bb")->has_value());
+}
+
+TEST_F(CacheTest, AnIdentityThatIsThereIsNotWrittenAgain) {
+    open();
+    ASSERT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-aa", "first"}}));
+    ASSERT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-aa", "second"}}));
+    EXPECT_EQ(**cache_->sealed_identity("p1-aa"), "first");
+}
+
+TEST_F(CacheTest, DevicesAreKeptAndReplaced) {
+    open();
+    EXPECT_THAT(*cache_->devices(), IsEmpty());
+    using Rows = std::vector<std::pair<std::string, std::string>>;
+    ASSERT_TRUE(cache_->put_devices(Rows{{"pos/t1", "{}"}, {"kiosk/k7", "{\"a\":1}"}}));
+    ASSERT_TRUE(cache_->put_devices(Rows{{"pos/t1", "{\"b\":2}"}}));
+    open();
+    EXPECT_THAT(*cache_->devices(), ElementsAre(Pair("kiosk/k7", "{\"a\":1}"), Pair("pos/t1", "{\"b\":2}")));
+}
+
+TEST_F(CacheTest, ADamagedCacheIsSetAsideAndBeginsAnew) {
+    open();
+    EXPECT_FALSE(cache_->replaced());
+    cache_.reset();
+    write_file(folder_.path() / "cache" / "data.mdb", std::string(50'000, 'x'));
+    open();
+    EXPECT_TRUE(cache_->replaced());
+    EXPECT_TRUE(std::filesystem::exists(folder_.path() / "cache.damaged-1" / "data.mdb"));
+    ASSERT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-aa", "x"}}));
+    open();
+    EXPECT_FALSE(cache_->replaced());
+}
+
+TEST_F(CacheTest, ASecondGatewayIsRefused) {
+    open();
+    const auto second = Cache::open({.folder = folder_.path() / "cache"});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, Errc::locked);
+}
+
+}  // namespace
+}  // namespace touchpoint::tests
