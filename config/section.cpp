@@ -197,17 +197,17 @@ std::vector<const Node*> Section::tables(const std::string& key) {
     return out;
 }
 
-void Section::refuse_table(const std::string& key, const std::string& why) {
+void Section::pass_over_table(const std::string& key, const std::string& why) {
     const Member* member = table_ == nullptr ? nullptr : table_->find(key);
-    refused_.push_back(key);
-    if (member != nullptr) reading_.problems.push_back({member->where, why, true});
+    passed_over_.push_back(key);
+    if (member != nullptr) reading_.problems.push_back({member->where, why, false});
 }
 
 void Section::finish() {
     if (table_ == nullptr) return;
     for (const Member& member : table_->members) {
         if (std::find(asked_.begin(), asked_.end(), member.key) != asked_.end()) continue;
-        if (std::find(refused_.begin(), refused_.end(), member.key) != refused_.end()) continue;
+        if (std::find(passed_over_.begin(), passed_over_.end(), member.key) != passed_over_.end()) continue;
         const std::string near = nearest(member.key, asked_);
         std::string text = name(member.key) + " is not known";
         if (!near.empty())

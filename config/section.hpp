@@ -70,8 +70,8 @@ class Section {
 
     // A complaint about a key, or about the table where the key is not set.
     void complain(const std::string& key, std::string text, bool error = true);
-    // The table is not read at all: say why.
-    void refuse_table(const std::string& key, const std::string& why);
+    // A table of the contract that this release does not serve yet: a warning says so, nothing reads it.
+    void pass_over_table(const std::string& key, const std::string& why);
     // Call last: what is left is unknown.
     void finish();
 
@@ -88,7 +88,7 @@ class Section {
     const Node* table_;
     std::string path_;
     std::vector<std::string> asked_;
-    std::vector<std::string> refused_;
+    std::vector<std::string> passed_over_;
 };
 
 // Of `names`, the one that `text` was probably meant to be; empty when none is near.

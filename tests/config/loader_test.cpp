@@ -103,6 +103,14 @@ TEST_P(MistakeTest, IsRefusedWithItsPlaceAndWhatWouldBeRight) {
     EXPECT_THAT(found[0], testing::StartsWith(GetParam().complaint));
 }
 
+// Of the contract, and not served yet: it starts, and says so.
+TEST(Loader, SaysThatPullAndTokensAreNotServedYet) {
+    const auto found = problems(std::string(head) + "[http.platform]\nlisten = \"127.0.0.1:8443\"\n[auth]\ntokens_file = \"/x\"\n");
+    ASSERT_EQ(found.size(), 2u) << testing::PrintToString(found);
+    EXPECT_THAT(found[0], testing::StartsWith("4:7: warning: [http.platform]: not served yet"));
+    EXPECT_THAT(found[1], testing::StartsWith("6:2: warning: [auth]: access tokens are not read yet"));
+}
+
 constexpr const char* push =
     "[[uplink.push]]\nname = \"p\"\nurl = \"https://x.example/e\"\n";  // lines 4 to 6
 const std::string with_push = push;
@@ -136,9 +144,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "5:10: error: http.local.listen must be an IP address and a port"},
         Mistake{"[http.local]\nlisten = \"127.0.0.1:70000\"\n",
                 "5:10: error: http.local.listen must be an IP"},
-        Mistake{"[http.platform]\nlisten = \"127.0.0.1:8443\"\n",
-                "4:7: error: [http.platform]: this release has no platform listener"},
-        Mistake{"[auth]\ntokens_file = \"/x\"\n", "4:2: error: [auth]: this release knows no access tokens"},
         Mistake{
             "[log]\nlevel = \"warn\"\n",
             "5:9: error: log.level must be one of \"error\", \"warning\", \"info\", \"debug\"; did you mean "

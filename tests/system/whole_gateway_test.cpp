@@ -144,6 +144,45 @@ TEST_F(WholeGatewayTest, ABadMessageIsToldToItsDeviceAndKept) {
     EXPECT_TRUE(arrives("\"query\":\"tea\""));
 }
 
+// Every kind of thing that we push, before the CNCF's own SDK.
+TEST_F(WholeGatewayTest, TheCloudEventsSdkHasNoComplaint) {
+    const fs::path judge = folder_.path() / "judge";
+    fs::create_directories(judge);
+    fs::copy_file(SOURCE_DIR "/tests/system/judge_cloudevents.mjs", judge / "judge.mjs");
+    const fs::path said = folder_.path() / "judge.log";
+    {
+        Process npm({"npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", judge.string(), "cloudevents@10"}, said);
+        if (npm.wait(seconds(120)) != 0)
+            GTEST_SKIP() << "SKIPPED: node, npm or the npm registry is not here: " << read_file(said);
+    }
+    // One event that the platform refuses for good: a gap event comes in its place.
+    platform_->rule([](const std::vector<std::string_view>& events) -> std::optional<platform::Scripted> {
+        for (const std::string_view event : events)
+            if (event.find("refuse-me") != std::string_view::npos) {
+                platform::Scripted refusal;
+                refusal.status = 422;
+                return refusal;
+            }
+        return std::nullopt;
+    });
+    gateway_->start();
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"([{"query":"tee \u00fc \"x\""},{"customer":"card:1","n":1e400}])"));
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/consent", R"({"customer":"card:1","purpose":"marketing","state":"granted","event_id":"ü id"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/beacon/b1/event/seen", R"({"rssi":-71,"event_time":1790000000000,"session":"s"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale", "{\n \"total\": \"1.00\",\n \"currency\": \"EUR\"\n}"));
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/cart",
+                        R"({"specversion":"1.0","id":"ce1","type":"com.example.cart","source":"/stores/s9/kiosk/k7","datacontenttype":"application/json","data":{"a":1},"traceparent":"00-a-b-01"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/sensor/s1/event/telemetry", R"({"note":"refuse-me"})"));
+    ASSERT_TRUE(arrives("com.example.cart"));
+    ASSERT_TRUE(arrives("store.system.gap.v1"));
+    ASSERT_TRUE(arrives("\"1.00\""));
+    ASSERT_TRUE(arrives("marketing"));
+    ASSERT_TRUE(arrives("-71"));
+    Process node({"node", (judge / "judge.mjs").string(), (folder_.path() / "events.ndjson").string()}, said);
+    EXPECT_EQ(node.wait(), 0) << read_file(said);
+    std::cout << read_file(said);
+}
+
 TEST_F(WholeGatewayTest, TheRawIdentifierOfACustomerStandsInNoFileAndNoLog) {
     gateway_->start();
     ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/identify", R"({"customer":"email:Greta.Garbo@example.org"})"));
