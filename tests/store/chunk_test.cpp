@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "tests/support/process.hpp"
 
 namespace touchpoint::store {
 namespace {
@@ -65,6 +65,21 @@ TEST(Chunk, APackerCanBeUsedAgain) {
     const std::string first(packer.pack(two_events, compressible));
     packer.pack(two_events, incompressible);
     EXPECT_EQ(packer.pack(two_events, compressible), first);
+}
+
+TEST(Chunk, IsWhatTheExampleInTheReadmeShows) {
+    ChunkPacker packer;
+    const std::string lines = "\"id\":\"i1\",\"data\":\"1\"\n";
+    std::string hex;
+    for (const char byte : packer.pack(
+             {.events = 1, .first = 1, .last = 1, .raw_bytes = 0, .recorded = {1'790'000'000'000}}, lines)) {
+        constexpr char digits[] = "0123456789abcdef";
+        hex += digits[static_cast<unsigned char>(byte) >> 4];
+        hex += digits[byte & 15];
+    }
+    std::string readme = tests::read_file(SOURCE_DIR "/store/README.md");
+    std::erase_if(readme, [](char c) { return c == ' ' || c == '\n'; });
+    EXPECT_NE(readme.find(hex), std::string::npos) << hex;
 }
 
 }  // namespace
