@@ -18,7 +18,8 @@ template <std::unsigned_integral T>
 T read_big(std::string_view bytes) {  // REQUIRES: bytes.size() >= sizeof(T)
     T value = 0;
     for (std::size_t i = 0; i < sizeof(T); ++i)
-        value = static_cast<T>((static_cast<std::uint64_t>(value) << 8) | static_cast<unsigned char>(bytes[i]));
+        value =
+            static_cast<T>((static_cast<std::uint64_t>(value) << 8) | static_cast<unsigned char>(bytes[i]));
     return value;
 }
 
@@ -45,7 +46,8 @@ class ByteReader {
         if (rest_.size() < sizeof(T)) return ok_ = false, T{};
         T value = 0;
         for (std::size_t i = sizeof(T); i > 0; --i)
-            value = static_cast<T>((static_cast<std::uint64_t>(value) << 8) | static_cast<unsigned char>(rest_[i - 1]));
+            value = static_cast<T>((static_cast<std::uint64_t>(value) << 8) |
+                                   static_cast<unsigned char>(rest_[i - 1]));
         rest_.remove_prefix(sizeof(T));
         return value;
     }

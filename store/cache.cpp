@@ -10,8 +10,8 @@ Cache::~Cache() = default;
 
 Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     std::unique_ptr<Cache> self(new Cache);
-    const Environment::Options wanted{.folder = options.folder, .map_bytes = options.bytes_max, .tables = 8,
-                                      .random_access = true};
+    const Environment::Options wanted{
+        .folder = options.folder, .map_bytes = options.bytes_max, .tables = 8, .random_access = true};
     for (;;) {
         const auto open_tables = [&]() -> Result<void> {
             auto environment = Environment::open(wanted);
@@ -30,7 +30,8 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
         const Result<void> opened = open_tables();
         if (opened) return self;
         self->environment_.reset();
-        const bool unreadable = opened.error().code == Errc::damaged || opened.error().code == Errc::wrong_machine;
+        const bool unreadable =
+            opened.error().code == Errc::damaged || opened.error().code == Errc::wrong_machine;
         if (!unreadable || self->replaced_) return opened.error();
         const auto aside = set_aside(options.folder);
         if (!aside) return aside.error();

@@ -25,7 +25,7 @@ class Environment;
 class Cache {
   public:
     struct Options {
-        std::filesystem::path folder;        // {store.path}/cache
+        std::filesystem::path folder;          // {store.path}/cache
         std::uint64_t bytes_max = 256u << 20;  // address space and largest file
     };
     // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.

@@ -33,10 +33,12 @@ ChunkPacker::ChunkPacker() : zstd_(std::make_unique<Zstd>()) {}
 ChunkPacker::~ChunkPacker() = default;
 
 std::string_view ChunkPacker::pack(const ChunkHeader& header, std::string_view lines) {
-    TP_ASSERT(header.events > 0 && header.last - header.first + 1 == header.events && lines.size() <= raw_bytes_limit);
+    TP_ASSERT(header.events > 0 && header.last - header.first + 1 == header.events &&
+              lines.size() <= raw_bytes_limit);
     packed_.resize(header_bytes + ZSTD_compressBound(lines.size()));
-    std::size_t stored = ZSTD_compressCCtx(zstd_->context, packed_.data() + header_bytes, packed_.size() - header_bytes,
-                                           lines.data(), lines.size(), chunk_zstd_level);
+    std::size_t stored =
+        ZSTD_compressCCtx(zstd_->context, packed_.data() + header_bytes, packed_.size() - header_bytes,
+                          lines.data(), lines.size(), chunk_zstd_level);
     Codec codec = codec_zstd;
     if (ZSTD_isError(stored) != 0 || stored >= lines.size()) {
         codec = codec_raw;
@@ -70,7 +72,8 @@ Result<ChunkHeader> read_header(std::string_view chunk) {
     header.first = in.little<std::uint64_t>();
     header.last = in.little<std::uint64_t>();
     header.recorded.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
-    if (header.events == 0 || header.last - header.first + 1 != header.events || header.raw_bytes > raw_bytes_limit)
+    if (header.events == 0 || header.last - header.first + 1 != header.events ||
+        header.raw_bytes > raw_bytes_limit)
         return fail(Errc::damaged, "chunk header");
     return header;
 }

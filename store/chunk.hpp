@@ -31,7 +31,8 @@ class ChunkPacker {
   public:
     ChunkPacker();
     ~ChunkPacker();
-    // `lines`: members of each event and a line feed, `header.events` of them. The view is valid until the next call.
+    // `lines`: members of each event and a line feed, `header.events` of them. The view is valid until the
+    // next call.
     std::string_view pack(const ChunkHeader& header, std::string_view lines);
 
   private:

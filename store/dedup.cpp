@@ -21,7 +21,8 @@ std::size_t home(std::uint64_t hash, std::size_t slots) {
 }  // namespace
 
 std::uint64_t dedup_hash(std::string_view source, std::string_view id, std::uint64_t seed) {
-    const std::uint64_t hash = XXH3_64bits_withSeed(id.data(), id.size(), XXH3_64bits_withSeed(source.data(), source.size(), seed));
+    const std::uint64_t hash =
+        XXH3_64bits_withSeed(id.data(), id.size(), XXH3_64bits_withSeed(source.data(), source.size(), seed));
     return std::max<std::uint64_t>(hash, 1);
 }
 
@@ -54,7 +55,8 @@ void DedupWindow::insert(Generation& generation, DedupEntry entry) {
 void DedupWindow::grow(Generation& generation) const {
     // The last step fits a full generation exactly: 1.35 slots an id.
     const std::uint64_t slots_max = std::max(per_generation_ * 135 / 100 + 1, slots_min);
-    const std::uint64_t slots = std::min(std::max<std::uint64_t>(generation.ids.size() * 4, slots_min), slots_max);
+    const std::uint64_t slots =
+        std::min(std::max<std::uint64_t>(generation.ids.size() * 4, slots_min), slots_max);
     Generation larger;
     larger.ids.assign(slots, 0);
     larger.contents.assign(slots, 0);

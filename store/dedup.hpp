@@ -1,11 +1,11 @@
 // The dedup window: which device-given ids were stored lately, and with what content.
 //
-// In memory: a few generations of open-addressing tables, 12 bytes a slot at most three quarters full; the oldest
-// generation goes as a whole. 1,000,000 ids take at most 19 MB (nine generations of 125,000). On disk: one small
-// row per commit (store/README.md, "Dedup row"), read back at open.
+// In memory: a few generations of open-addressing tables, 12 bytes a slot at most three quarters full; the
+// oldest generation goes as a whole. 1,000,000 ids take at most 19 MB (nine generations of 125,000). On disk:
+// one small row per commit (store/README.md, "Dedup row"), read back at open.
 //
-// An id is known by a 64-bit keyed hash of (source, id): with a million ids remembered, a false repeat comes once
-// in 18 million million new ids.
+// An id is known by a 64-bit keyed hash of (source, id): with a million ids remembered, a false repeat comes
+// once in 18 million million new ids.
 //
 // Threads: confined to the store thread.
 #pragma once
@@ -34,7 +34,8 @@ class DedupWindow {
 
     enum class Found { no, same_content, other_content };
     Found find(DedupEntry entry) const;
-    // Remembers; `now` is the time of the commit it stands in. Drops what is older than the age and more than needed.
+    // Remembers; `now` is the time of the commit it stands in. Drops what is older than the age and more than
+    // needed.
     void add(DedupEntry entry, UtcTime now);
 
     std::uint64_t size() const { return size_; }

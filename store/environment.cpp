@@ -29,13 +29,20 @@ Error error(int rc, const char* doing) {
         case MDB_MAP_FULL:
         case MDB_TXN_FULL:
         case ENOSPC:
-        case EDQUOT: code = Errc::full; break;
+        case EDQUOT:
+            code = Errc::full;
+            break;
         case MDB_INVALID:
         case MDB_CORRUPTED:
         case MDB_PAGE_NOTFOUND:
-        case MDB_PANIC: code = Errc::damaged; break;
-        case MDB_VERSION_MISMATCH: code = Errc::wrong_machine; break;
-        default: break;
+        case MDB_PANIC:
+            code = Errc::damaged;
+            break;
+        case MDB_VERSION_MISMATCH:
+            code = Errc::wrong_machine;
+            break;
+        default:
+            break;
     }
     return fail(code, std::string(doing) + ": " + mdb_strerror(rc));
 }
@@ -48,9 +55,9 @@ struct Cursor {
     }
 };
 
-// LMDB says MDB_INVALID for a meta page of another size of size_t or byte order as for plain garbage. The magic
-// number stands behind the page header, whose length tells the word size: 16 bytes on 64-bit, 12 on 32-bit
-// (LMDB 0.9, "struct MDB_page").
+// LMDB says MDB_INVALID for a meta page of another size of size_t or byte order as for plain garbage. The
+// magic number stands behind the page header, whose length tells the word size: 16 bytes on 64-bit, 12 on
+// 32-bit (LMDB 0.9, "struct MDB_page").
 bool made_elsewhere(const std::filesystem::path& file) {
     const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -84,7 +91,8 @@ Result<std::optional<std::string_view>> Transaction::get(Table table, std::strin
 
 Result<std::optional<KeyValue>> Transaction::seek(Table table, std::string_view key) const {
     Cursor cursor;
-    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0) return error(rc, "cursor");
+    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0)
+        return error(rc, "cursor");
     MDB_val k = val(key);
     MDB_val v{};
     const int rc = mdb_cursor_get(cursor.handle, &k, &v, key.empty() ? MDB_FIRST : MDB_SET_RANGE);
@@ -95,7 +103,8 @@ Result<std::optional<KeyValue>> Transaction::seek(Table table, std::string_view 
 
 Result<std::optional<KeyValue>> Transaction::before(Table table, std::string_view key) const {
     Cursor cursor;
-    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0) return error(rc, "cursor");
+    if (const int rc = mdb_cursor_open(txn(handle_), table, &cursor.handle); rc != 0)
+        return error(rc, "cursor");
     MDB_val k = val(key);
     MDB_val v{};
     int rc = MDB_NOTFOUND;
@@ -135,7 +144,8 @@ Result<void> Transaction::commit() {
 Result<std::uint64_t> Transaction::free_pages() const {
     constexpr MDB_dbi free_list = 0;
     Cursor cursor;
-    if (const int rc = mdb_cursor_open(txn(handle_), free_list, &cursor.handle); rc != 0) return error(rc, "free list");
+    if (const int rc = mdb_cursor_open(txn(handle_), free_list, &cursor.handle); rc != 0)
+        return error(rc, "free list");
     std::uint64_t pages = 0;
     MDB_val k{};
     MDB_val v{};
@@ -168,7 +178,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     // LMDB lets several processes share a file; two gateways on one must not.
     const auto owner = options.folder / "owner.lock";
     self->owner_fd_ = ::open(owner.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (self->owner_fd_ < 0) return fail(Errc::io, "cannot open " + owner.string() + ": " + std::strerror(errno));
+    if (self->owner_fd_ < 0)
+        return fail(Errc::io, "cannot open " + owner.string() + ": " + std::strerror(errno));
     if (::flock(self->owner_fd_, LOCK_EX | LOCK_NB) != 0)
         return fail(Errc::locked, options.folder.string() + " is in use by another gateway process");
 
@@ -202,7 +213,8 @@ Environment::~Environment() {
 
 Result<Transaction> Environment::begin_read() const {
     MDB_txn* handle = nullptr;
-    if (const int rc = mdb_txn_begin(env(handle_), nullptr, MDB_RDONLY, &handle); rc != 0) return error(rc, "read");
+    if (const int rc = mdb_txn_begin(env(handle_), nullptr, MDB_RDONLY, &handle); rc != 0)
+        return error(rc, "read");
     return Transaction(handle);
 }
 
@@ -244,7 +256,8 @@ Result<void> Environment::fill_ahead(std::uint64_t bytes) {
         const ssize_t written = ::pwrite(fd, zeros.data(), length, static_cast<off_t>(at));
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0)
-            return fail(Errc::full, std::string("no room to grow data.mdb: ") + std::strerror(written < 0 ? errno : ENOSPC));
+            return fail(Errc::full, std::string("no room to grow data.mdb: ") +
+                                        std::strerror(written < 0 ? errno : ENOSPC));
         at += static_cast<std::uint64_t>(written);
         filled_bytes_ = at;
     }
@@ -258,7 +271,8 @@ Result<std::filesystem::path> set_aside(const std::filesystem::path& folder, int
     std::error_code error;
     std::filesystem::remove_all(numbered(keep), error);
     for (int n = keep - 1; n >= 1; --n)
-        if (std::filesystem::exists(numbered(n))) std::filesystem::rename(numbered(n), numbered(n + 1), error);
+        if (std::filesystem::exists(numbered(n)))
+            std::filesystem::rename(numbered(n), numbered(n + 1), error);
     std::filesystem::rename(folder, numbered(1), error);
     if (error) return fail(Errc::io, "cannot move " + folder.string() + " aside: " + error.message());
     return numbered(1);

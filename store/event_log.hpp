@@ -23,13 +23,13 @@ namespace touchpoint::store {
 
 class EventLog {
   public:
-    // One delete transaction frees at most this many pages: more makes free-list records that the next commits
-    // must rewrite (a free-list page holds 509 ids).
+    // One delete transaction frees at most this many pages: more makes free-list records that the next
+    // commits must rewrite (a free-list page holds 509 ids).
     static constexpr std::uint64_t deletes_pages_max = 400;
     // Dedup rows taken out by one commit; each commit adds one.
     static constexpr int dedup_rows_deleted_max = 8;
 
-    struct Front {  // oldest chunk held
+    struct Front {           // oldest chunk held
         Sequence first = 0;  // 0: none
         UtcTime recorded;
     };
@@ -39,18 +39,18 @@ class EventLog {
 
     // Reads the state row, the consumers and the dedup rows. Empty state row: not_found.
     Result<void> load(const Transaction& txn, Table table);
-    // Writes the first state row of a new environment. `old` (when this one replaces another) becomes a gap row
-    // with sequence 1 in every stream that names it.
-    Result<void> create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed, UtcTime now,
-                        const std::string& old_epoch_detail);
+    // Writes the first state row of a new environment. `old` (when this one replaces another) becomes a gap
+    // row with sequence 1 in every stream that names it.
+    Result<void> create(Transaction& txn, Table table, std::string epoch, std::uint64_t dedup_seed,
+                        UtcTime now, const std::string& old_epoch_detail);
 
     struct Outcome {
         std::vector<Settled> settled;
         std::uint64_t duplicates = 0;
         std::uint64_t ids_reused = 0;
     };
-    // Decides repeats, gives sequences, writes chunks and the dedup row. The numbers in state() and the window
-    // change only with accept(); after a failure or an aborted transaction nothing has happened.
+    // Decides repeats, gives sequences, writes chunks and the dedup row. The numbers in state() and the
+    // window change only with accept(); after a failure or an aborted transaction nothing has happened.
     Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now);
     Result<void> put_gap(Transaction& txn, const Gap& gap);
     Result<void> put_consumer(Transaction& txn, const ConsumerState& consumer);
@@ -73,8 +73,9 @@ class EventLog {
 
   private:
     Result<void> prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages);
-    Result<void> prune_gaps(Transaction& txn, Stream stream, const std::map<std::string, ConsumerState>& consumers,
-                            Sequence through, int rows_max);
+    Result<void> prune_gaps(Transaction& txn, Stream stream,
+                            const std::map<std::string, ConsumerState>& consumers, Sequence through,
+                            int rows_max);
     Result<void> prune_dedup(Transaction& txn, UtcTime now);
     Result<void> find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const;
     DedupWindow::Found find_repeat(DedupEntry entry) const;
@@ -88,7 +89,7 @@ class EventLog {
     PerStream<Front> next_fronts_;
     PerStream<bool> begins_with_gap_;
     DedupWindow window_;
-    std::vector<DedupEntry> fresh_;                      // of this transaction: not in the window before accept()
+    std::vector<DedupEntry> fresh_;  // of this transaction: not in the window before accept()
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;
     std::map<std::string, ConsumerState> loaded_consumers_;
     ChunkPacker packer_;

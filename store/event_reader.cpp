@@ -15,9 +15,9 @@ constexpr int chunks_copied_max = 64;
 // What stands at and behind one number, copied out of the transaction.
 struct Piece {
     Sequence first = 0;
-    Sequence last = 0;   // of the part that is wanted
+    Sequence last = 0;  // of the part that is wanted
     Sequence chunk_at = 0;
-    std::string chunk;   // empty: a gap
+    std::string chunk;  // empty: a gap
     Gap gap;
 };
 
@@ -99,8 +99,8 @@ Result<Piece> piece_at(const Transaction& txn, Table table, const Wanted& wanted
 }
 
 // The views of events `first` to `last` out of a chunk's lines.
-void split(const std::string& lines, Sequence chunk_first_number, const Piece& piece, UtcTime recorded, Slice& slice,
-           const EventReader::Limits& limits, bool& limit_reached) {
+void split(const std::string& lines, Sequence chunk_first_number, const Piece& piece, UtcTime recorded,
+           Slice& slice, const EventReader::Limits& limits, bool& limit_reached) {
     std::size_t at = 0;
     for (Sequence number = chunk_first_number; number <= piece.last; ++number) {
         const std::size_t end = lines.find('\n', at);
@@ -149,7 +149,8 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
             if (!piece) return piece.error();
             if (!piece->chunk.empty()) {
                 const auto header = read_header(piece->chunk);
-                raw_bytes += header ? header->raw_bytes * (piece->last - piece->first + 1) / header->events : 0;
+                raw_bytes +=
+                    header ? header->raw_bytes * (piece->last - piece->first + 1) / header->events : 0;
             }
             next = piece->last + 1;
             pieces.push_back(std::move(*piece));

@@ -1,5 +1,5 @@
-// Reads events between a position and the durable horizon: chunks are copied out, the transaction ends, then they
-// are unpacked. No transaction lives across I/O of others.
+// Reads events between a position and the durable horizon: chunks are copied out, the transaction ends, then
+// they are unpacked. No transaction lives across I/O of others.
 //
 // Threads: confined to one thread at a time (the `reader` worker).
 #pragma once
@@ -19,8 +19,8 @@ namespace touchpoint::store {
 
 // One event as it is held, or a gap in the place of a missing range.
 struct StoredEvent {
-    Sequence sequence = 0;   // of a gap: its last number
-    UtcTime recorded;        // when it was committed (the commit's time)
+    Sequence sequence = 0;  // of a gap: its last number
+    UtcTime recorded;       // when it was committed (the commit's time)
     // JSON members without braces: Event::members, with "idreused":true in front where it applies.
     // Points into the slice. Empty for a gap.
     std::string_view members;
@@ -30,7 +30,8 @@ struct StoredEvent {
 
 struct Slice {
     Stream stream = Stream::telemetry;
-    std::vector<StoredEvent> events;  // in order, contiguous: each follows the one before or is a gap that does
+    std::vector<StoredEvent>
+        events;  // in order, contiguous: each follows the one before or is a gap that does
     std::vector<Gap> gaps;
     std::uint64_t bytes = 0;  // of members
     // True when the slice ended at a limit and not at the horizon.
@@ -50,9 +51,8 @@ class EventReader {
     explicit EventReader(std::shared_ptr<const Source> source);
     ~EventReader();
 
-    // Events of `stream` after `after`, as `consumer` is to see them. Missing numbers come as gaps; a chunk that
-    // fails its checksum comes as a gap with reason "damaged".
-    // Fails with io only.
+    // Events of `stream` after `after`, as `consumer` is to see them. Missing numbers come as gaps; a chunk
+    // that fails its checksum comes as a gap with reason "damaged". Fails with io only.
     Result<Slice> read(Stream stream, Sequence after, const std::string& consumer, Limits limits);
 
   private:

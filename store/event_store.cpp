@@ -42,7 +42,9 @@ std::string hex16(std::uint64_t value) {
 }
 
 // The numbers as they were known last, beside the environment: what a new epoch can say about a damaged one.
-std::filesystem::path last_known_path(const std::filesystem::path& folder) { return folder.string() + ".last-known"; }
+std::filesystem::path last_known_path(const std::filesystem::path& folder) {
+    return folder.string() + ".last-known";
+}
 
 std::string last_known_members(const std::string& epoch, const PerStream<Sequence>& last) {
     std::string text = "\"oldepoch\":" + json_string(epoch) + ",\"lastknown\":{";
@@ -53,8 +55,8 @@ std::string last_known_members(const std::string& epoch, const PerStream<Sequenc
     return text + "}";
 }
 
-// What stands in that file, or that nothing is known. It is not flushed, so a power cut can leave anything of it,
-// and it goes out to the platform as JSON.
+// What stands in that file, or that nothing is known. It is not flushed, so a power cut can leave anything of
+// it, and it goes out to the platform as JSON.
 std::string last_known(const std::filesystem::path& folder) {
     std::string text;
     std::ifstream file(last_known_path(folder));
@@ -77,7 +79,8 @@ class EventStore::Impl {
     ~Impl() { stop(); }
 
     Result<void> open();
-    void start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon, std::function<void(Error)> on_failure);
+    void start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon,
+               std::function<void(Error)> on_failure);
     void stop();
     Result<void> submit(Submission&& submission);
     bool has_room(std::size_t events) const;
@@ -196,7 +199,8 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
                                           .no_meta_sync = true});
     if (!environment) return environment.error();
     source_->environment = std::move(*environment);
-    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled) return fail(Errc::io, filled.error().context);
+    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled)
+        return fail(Errc::io, filled.error().context);
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     const auto table = txn->open_table("");
@@ -207,14 +211,16 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
     if (loaded) return txn->commit();
     if (loaded.error().code != Errc::not_found) return loaded;
     const UtcTime now = clock_.utc();
-    const auto created = log_->create(*txn, *table, hex16(options_.random()), options_.random(), now, old_epoch_detail);
+    const auto created =
+        log_->create(*txn, *table, hex16(options_.random()), options_.random(), now, old_epoch_detail);
     if (!created) return created;
     if (const auto committed = txn->commit(); !committed) return committed;
     log_->accept(now);
     return {};
 }
 
-// What the configuration says against what stands in the rows. A new consumer begins at the oldest event held.
+// What the configuration says against what stands in the rows. A new consumer begins at the oldest event
+// held.
 void EventStore::Impl::reconcile_consumers() {
     consumers_ = log_->consumers();
     for (auto& [name, consumer] : consumers_) {
@@ -280,7 +286,8 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
                        waiting_.bytes + bytes > options_.waiting_bytes_max))
             return fail(Errc::full, "too much waits for the disk");
         std::move(submission.events.begin(), submission.events.end(), std::back_inserter(waiting_.events));
-        std::move(submission.identities.begin(), submission.identities.end(), std::back_inserter(waiting_.identities));
+        std::move(submission.identities.begin(), submission.identities.end(),
+                  std::back_inserter(waiting_.identities));
         waiting_.journal_end = std::max(waiting_.journal_end, submission.journal_end);
         waiting_.bytes += bytes;
         urgent_ = urgent_ || urgent;
@@ -293,8 +300,9 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
 bool EventStore::Impl::has_room(std::size_t events) const {
     const std::lock_guard lock(mutex_);
     // What is larger than the bound alone goes when nothing waits, as submit() takes it.
-    return !blocked_ && (waiting_.events.empty() || (waiting_.events.size() + events <= options_.waiting_events_max &&
-                                                     waiting_.bytes < options_.waiting_bytes_max));
+    return !blocked_ &&
+           (waiting_.events.empty() || (waiting_.events.size() + events <= options_.waiting_events_max &&
+                                        waiting_.bytes < options_.waiting_bytes_max));
 }
 
 bool EventStore::Impl::disk_full() const {
@@ -303,7 +311,8 @@ bool EventStore::Impl::disk_full() const {
 }
 
 Result<void> EventStore::Impl::acknowledge(const std::string& consumer, Stream stream, Sequence last) {
-    if (last > source_->horizon_of(stream)) return fail(Errc::invalid_argument, "acknowledgement beyond the horizon");
+    if (last > source_->horizon_of(stream))
+        return fail(Errc::invalid_argument, "acknowledgement beyond the horizon");
     {
         const std::lock_guard lock(mutex_);
         const auto it = consumers_.find(consumer);
@@ -332,7 +341,8 @@ Sequence EventStore::Impl::acknowledged(const std::string& consumer, Stream stre
 }
 
 bool EventStore::Impl::due(Steady::time_point now) const {
-    const bool group = !blocked_ && (urgent_ || waiting_.events.size() >= group_events_due || waiting_.bytes >= group_bytes_due);
+    const bool group = !blocked_ && (urgent_ || waiting_.events.size() >= group_events_due ||
+                                     waiting_.bytes >= group_bytes_due);
     return group || (deadline_ && *deadline_ <= now) || (stopping_ && deadline_);
 }
 
@@ -390,7 +400,8 @@ void EventStore::Impl::run() {
         }
         measure(now);
         refresh_stats();
-        if (giving_up) return;  // no room, and no time to wait for it: the journal keeps what could not be written
+        if (giving_up)
+            return;  // no room, and no time to wait for it: the journal keeps what could not be written
     }
 }
 
@@ -404,8 +415,8 @@ bool EventStore::Impl::gives_up() const {
     return stopping_ && blocked_;
 }
 
-// Disk space is looked for before the transaction: a commit must not meet a full disk half-way. Without room the
-// events wait, and acknowledgements and deletes go on, so that room can come.
+// Disk space is looked for before the transaction: a commit must not meet a full disk half-way. Without room
+// the events wait, and acknowledgements and deletes go on, so that room can come.
 void EventStore::Impl::keep_back_what_has_no_room(Work& work) {
     if (work.events.empty()) return;
     Result<void> room;
@@ -507,10 +518,12 @@ Result<void> EventStore::Impl::flush() {
 // Everything up to `done` is durable: now it may be told.
 void EventStore::Impl::publish(Unflushed& done) {
     for (const Stream stream : all_streams)
-        source_->horizon[static_cast<std::size_t>(stream)].store(done.last[stream], std::memory_order_release);
+        source_->horizon[static_cast<std::size_t>(stream)].store(done.last[stream],
+                                                                 std::memory_order_release);
     if (done.gaps > 0) {
         const std::lock_guard readers(source_->mutex);
-        source_->gaps.erase(source_->gaps.begin(), source_->gaps.begin() + static_cast<std::ptrdiff_t>(done.gaps));
+        source_->gaps.erase(source_->gaps.begin(),
+                            source_->gaps.begin() + static_cast<std::ptrdiff_t>(done.gaps));
         gaps_taken_ -= done.gaps;
     }
     {
@@ -523,7 +536,8 @@ void EventStore::Impl::publish(Unflushed& done) {
 void EventStore::Impl::measure(Steady::time_point now) {
     {
         const std::lock_guard lock(mutex_);
-        if (live_measured_ != Steady::time_point{} && now - live_measured_ < measure_live_every && !blocked_) return;
+        if (live_measured_ != Steady::time_point{} && now - live_measured_ < measure_live_every && !blocked_)
+            return;
     }
     live_measured_ = now;
     source_->environment->drop_dead_readers();
@@ -595,6 +609,8 @@ Sequence EventStore::acknowledged(const std::string& consumer, Stream stream) co
 }
 const std::string& EventStore::epoch() const noexcept { return impl_->epoch_; }
 StoreStats EventStore::stats() const { return impl_->stats(); }
-std::unique_ptr<EventReader> EventStore::make_reader() const { return std::make_unique<EventReader>(impl_->source_); }
+std::unique_ptr<EventReader> EventStore::make_reader() const {
+    return std::make_unique<EventReader>(impl_->source_);
+}
 
 }  // namespace touchpoint::store

@@ -1,16 +1,20 @@
-// The door to the disk for events. It owns the `store` thread (the committer), which makes every write and flush.
+// The door to the disk for events. It owns the `store` thread (the committer), which makes every write and
+// flush.
 //
 //     submit ──> group ──> commit (one transaction) ──> flush ──> horizon ──> on_horizon
 //
 // Promised
-//   Durable   Nothing beyond the durable horizon is ever shown: on_horizon and EventReader speak only of what a
-//             power cut cannot take back. The horizon is one flush behind the commit (MDB_NOMETASYNC); an idle
-//             committer flushes again at once.
+//   Durable   Nothing beyond the durable horizon is ever shown: on_horizon and EventReader speak only of what
+//   a
+//             power cut cannot take back. The horizon is one flush behind the commit (MDB_NOMETASYNC); an
+//             idle committer flushes again at once.
 //   Ordered   Each stream counts 1, 2, 3 ... without holes within an epoch.
 //   Once      An id that the device gave, seen within the dedup window, is stored once.
-//   Whole     A transaction holds events, gap rows, dedup rows, consumer rows, deletes and the journal position.
+//   Whole     A transaction holds events, gap rows, dedup rows, consumer rows, deletes and the journal
+//   position.
 // Not promised
-//   The platform may see an event twice (its answer can be lost): it recognises (gateway, epoch, stream, sequence).
+//   The platform may see an event twice (its answer can be lost): it recognises (gateway, epoch, stream,
+//   sequence).
 //
 // Threads: every public function from any thread; callbacks run on the store thread and must not block.
 // On disk: store/README.md, format 1.
@@ -82,7 +86,7 @@ struct StoreStats {  // one consistent picture, taken between commits
     std::uint64_t duplicates = 0;
     std::uint64_t ids_reused = 0;
     PerStream<Sequence> horizon;
-    PerStream<Sequence> first;  // oldest sequence still held; horizon + 1 when none
+    PerStream<Sequence> first;        // oldest sequence still held; horizon + 1 when none
     PerStream<std::uint64_t> events;  // held
     PerStream<std::uint64_t> bytes;   // of chunks held
     PerStream<UtcTime> oldest;        // recorded time of the oldest held; 0 when none
@@ -126,7 +130,8 @@ class EventStore {
     std::optional<JournalPosition> journal_position() const;
     // Starts the store thread. The journal id is written with every position from now on. `on_horizon` is
     // called after every flush, `on_failure` once if the disk refuses a write or flush that must not be
-    // repeated: the caller ends the program (systemd starts it again, the journal holds what was not durable).
+    // repeated: the caller ends the program (systemd starts it again, the journal holds what was not
+    // durable).
     void start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon,
                std::function<void(Error)> on_failure);
     // Commits and flushes everything submitted, then ends the thread. Idempotent.
@@ -143,7 +148,8 @@ class EventStore {
     // once, written with the next commit; after a power cut it may have to be said again. Never moves back.
     // Ignored for a consumer that does not exist. An acknowledgement beyond the horizon is refused.
     Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
-    // Rows for what was parked or rejected by one consumer; committed before the acknowledgement that passes it.
+    // Rows for what was parked or rejected by one consumer; committed before the acknowledgement that passes
+    // it.
     void record_gap(Gap gap);
 
     Sequence horizon(Stream stream) const noexcept;

@@ -12,7 +12,7 @@
 namespace touchpoint::store {
 
 struct Incoming {
-    UtcTime received;                      // our clock when the message came
+    UtcTime received;                        // our clock when the message came
     std::chrono::milliseconds since_boot{};  // CLOCK_BOOTTIME then: lets a wrong clock be corrected later
     bool clock_trusted = false;
     bool dup = false;     // MQTT DUP: the broker may have given it to us before

@@ -36,7 +36,8 @@ std::string error_text(const std::filesystem::path& path, const char* doing) {
 // Seeded with the journal's id and the frame's place: old bytes at another place, or of another journal, are
 // never taken for a frame.
 std::uint64_t frame_checksum(std::string_view body, std::string_view journal_id, std::uint64_t offset) {
-    return XXH3_64bits_withSeed(body.data(), body.size(), XXH3_64bits(journal_id.data(), journal_id.size()) ^ offset);
+    return XXH3_64bits_withSeed(body.data(), body.size(),
+                                XXH3_64bits(journal_id.data(), journal_id.size()) ^ offset);
 }
 
 void append_body(std::string& out, const Incoming& message) {
@@ -94,8 +95,10 @@ FrameHead read_head(std::string_view bytes) {
     return head;
 }
 
-// Where the frame at `at` (an index into `bytes`, which begin at file offset `base`) ends; 0: none is there whole.
-std::size_t frame_end(std::string_view bytes, std::size_t at, std::uint64_t base, std::string_view journal_id) {
+// Where the frame at `at` (an index into `bytes`, which begin at file offset `base`) ends; 0: none is there
+// whole.
+std::size_t frame_end(std::string_view bytes, std::size_t at, std::uint64_t base,
+                      std::string_view journal_id) {
     if (bytes.size() - at < frame_head_bytes) return 0;
     const FrameHead head = read_head(bytes.substr(at));
     if (!head.plausible || bytes.size() - at - frame_head_bytes < head.body_bytes) return 0;
@@ -105,7 +108,8 @@ std::size_t frame_end(std::string_view bytes, std::size_t at, std::uint64_t base
 }
 
 // The next whole frame behind a damaged place; npos: none.
-std::size_t next_frame(std::string_view bytes, std::size_t from, std::uint64_t base, std::string_view journal_id) {
+std::size_t next_frame(std::string_view bytes, std::size_t from, std::uint64_t base,
+                       std::string_view journal_id) {
     constexpr std::string_view magic_text("TPJ1", 4);
     for (std::size_t at = bytes.find(magic_text, from); at != std::string_view::npos;
          at = bytes.find(magic_text, at + 1))
@@ -150,7 +154,8 @@ struct Journal::Header {
     std::uint64_t deaths;                 // how often, in a row
 };
 
-Result<std::unique_ptr<Journal>> Journal::open(Options options, const std::optional<JournalPosition>& committed,
+Result<std::unique_ptr<Journal>> Journal::open(Options options,
+                                               const std::optional<JournalPosition>& committed,
                                                std::uint64_t random) {
     static_assert(sizeof(Header) <= page && std::atomic<std::uint64_t>::is_always_lock_free);
     std::error_code made;
@@ -164,7 +169,8 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options, const std::optio
         if (self->fd_ < 0) return fail(Errc::io, error_text(path, "open"));
         if (::flock(self->fd_, LOCK_EX | LOCK_NB) != 0)
             return fail(Errc::locked, path.string() + " is in use by another gateway process");
-        if (::fallocate(self->fd_, FALLOC_FL_KEEP_SIZE, 0, page) != 0) return fail(Errc::io, error_text(path, "take space for"));
+        if (::fallocate(self->fd_, FALLOC_FL_KEEP_SIZE, 0, page) != 0)
+            return fail(Errc::io, error_text(path, "take space for"));
         if (::lseek(self->fd_, 0, SEEK_END) < static_cast<off_t>(page) && ::ftruncate(self->fd_, page) != 0)
             return fail(Errc::io, error_text(path, "make"));
         void* mapped = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd_, 0);
@@ -196,7 +202,8 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options, const std::optio
     std::uint64_t end = start;
     if (!anew && file_end > start) {
         std::vector<char> bytes;
-        if (const auto read = read_exactly(self->fd_, bytes, start, file_end - start); !read) return read.error();
+        if (const auto read = read_exactly(self->fd_, bytes, start, file_end - start); !read)
+            return read.error();
         const std::string_view all(bytes.data(), bytes.size());
         std::size_t at = 0;
         for (;;) {
@@ -204,7 +211,8 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options, const std::optio
             if (next == 0) {
                 const std::size_t resumed = next_frame(all, at, start, file_id);
                 if (resumed == std::string_view::npos) break;
-                log::error("store", "journal damaged, bytes skipped", {{"offset", start + at}, {"bytes", resumed - at}});
+                log::error("store", "journal damaged, bytes skipped",
+                           {{"offset", start + at}, {"bytes", resumed - at}});
                 at = resumed;
                 continue;
             }
@@ -242,9 +250,11 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options, const std::optio
     self->end_ = end;
     self->reserved_ = end;
     if (start / page > 1)  // what an earlier life had not given back yet
-        ::fallocate(self->fd_, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, page, static_cast<off_t>(start / page * page - page));
+        ::fallocate(self->fd_, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, page,
+                    static_cast<off_t>(start / page * page - page));
     self->repeats_until_ = repeats ? end : 0;
-    if (!self->reserve()) return fail(Errc::io, "no room for the journal's reserve in " + self->options_.folder.string());
+    if (!self->reserve())
+        return fail(Errc::io, "no room for the journal's reserve in " + self->options_.folder.string());
     return self;
 }
 
@@ -259,7 +269,8 @@ Result<void> Journal::append(const Incoming& message) {
     scratch_.assign(frame_head_bytes, '\0');
     append_body(scratch_, message);
     const std::string_view body = std::string_view(scratch_).substr(frame_head_bytes);
-    if (body.size() > body_bytes_max) return fail(Errc::invalid_argument, "message too large for the journal");
+    if (body.size() > body_bytes_max)
+        return fail(Errc::invalid_argument, "message too large for the journal");
     std::string head;
     append_little(head, frame_magic);
     append_little(head, static_cast<std::uint32_t>(body.size()));
@@ -267,7 +278,8 @@ Result<void> Journal::append(const Incoming& message) {
     head.copy(scratch_.data(), frame_head_bytes);
     std::size_t done = 0;
     while (done < scratch_.size()) {
-        const ssize_t n = ::pwrite(fd_, scratch_.data() + done, scratch_.size() - done, static_cast<off_t>(offset + done));
+        const ssize_t n =
+            ::pwrite(fd_, scratch_.data() + done, scratch_.size() - done, static_cast<off_t>(offset + done));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return fail(Errc::io, std::string("journal: ") + std::strerror(n < 0 ? errno : ENOSPC));
         done += static_cast<std::size_t>(n);
@@ -295,7 +307,8 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
                 // A frame that is cut by the buffer's end, or a damaged place (memory gone bad).
                 const std::size_t resumed = next_frame(bytes, at + 1, from, id_);
                 if (resumed == std::string_view::npos) break;
-                log::error("store", "journal damaged, bytes skipped", {{"offset", from + at}, {"bytes", resumed - at}});
+                log::error("store", "journal damaged, bytes skipped",
+                           {{"offset", from + at}, {"bytes", resumed - at}});
                 at = resumed;
                 continue;
             }
@@ -313,8 +326,8 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
     }
     if (read_buffer_.capacity() > 2 * bytes_max) std::vector<char>().swap(read_buffer_);
     if (frames.empty()) {
-        // Nothing readable: skip it rather than stand still, but not a frame that begins near the buffer's end.
-        // Never seen; memory gone bad.
+        // Nothing readable: skip it rather than stand still, but not a frame that begins near the buffer's
+        // end. Never seen; memory gone bad.
         const std::uint64_t skipped = from + want == end ? want : want - frame_bytes_max;
         log::error("store", "journal damaged, bytes skipped", {{"offset", from}, {"bytes", skipped}});
         from += skipped;
@@ -325,7 +338,9 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
     return frames;
 }
 
-void Journal::decoding(const Frame& frame) noexcept { header_->decoding.store(frame.offset, std::memory_order_release); }
+void Journal::decoding(const Frame& frame) noexcept {
+    header_->decoding.store(frame.offset, std::memory_order_release);
+}
 void Journal::decoded() noexcept { header_->decoding.store(0, std::memory_order_release); }
 
 bool Journal::reserve() {
@@ -352,7 +367,8 @@ void Journal::cut(std::uint64_t offset) {
     const std::uint64_t to = offset & ~(page - 1);
     // Giving memory back is a service; where the file system cannot, the file is only larger.
     if (to > from)
-        ::fallocate(fd_, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, static_cast<off_t>(from), static_cast<off_t>(to - from));
+        ::fallocate(fd_, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, static_cast<off_t>(from),
+                    static_cast<off_t>(to - from));
 }
 
 JournalPosition Journal::position(std::uint64_t offset) const { return {id_, options_.boot_id, offset}; }

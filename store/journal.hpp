@@ -1,6 +1,7 @@
 // The journal: the kill-safe copy of what Paho handed over, until its group is durable in LMDB.
 //
-//     Paho's thread: append() ──> file in /run ──> loop: read() ──> admit ──> commit ──> horizon ──> store: cut()
+//     Paho's thread: append() ──> file in /run ──> loop: read() ──> admit ──> commit ──> horizon ──> store:
+//     cut()
 //
 // It is the queue between the link and the loop, too: what is read is always read from the file, so a start
 // after kill -9 goes the same way as every other moment, and memory does not grow with the backlog.
@@ -62,14 +63,15 @@ class Journal {
     // a journal of another id is given from its cut on (its messages may be repeats: dup is set on them).
     // `random` makes the id of a new journal.
     // Fails with io (folder not writable, no space for the reserve) or locked.
-    static Result<std::unique_ptr<Journal>> open(Options options, const std::optional<JournalPosition>& committed,
+    static Result<std::unique_ptr<Journal>> open(Options options,
+                                                 const std::optional<JournalPosition>& committed,
                                                  std::uint64_t random);
     ~Journal();
     Journal(const Journal&) = delete;
     Journal& operator=(const Journal&) = delete;
 
-    // After success the message survives kill -9. A failure (full beyond the hard bound, or io) means that the
-    // caller must not return to Paho: it aborts the process, so that no PUBACK leaves.
+    // After success the message survives kill -9. A failure (full beyond the hard bound, or io) means that
+    // the caller must not return to Paho: it aborts the process, so that no PUBACK leaves.
     Result<void> append(const Incoming& message);
 
     // The next frames after the last read, at least one if there is one, up to `bytes_max`. Never blocks.

@@ -14,9 +14,8 @@ struct Keys {
     std::string box;           // 32 bytes: sealed_box.hpp
 };
 
-// Reads the keys or makes them. They are flushed before this returns: a pseudonym under a key that a power cut
-// takes away could never be joined again.
-// Fails with io, or damaged (a key file of another length).
+// Reads the keys or makes them. They are flushed before this returns: a pseudonym under a key that a power
+// cut takes away could never be joined again. Fails with io, or damaged (a key file of another length).
 Result<Keys> open_keys(const std::filesystem::path& folder);
 
 }  // namespace touchpoint::store

@@ -28,7 +28,8 @@ class EventReader::Source {
         const std::lock_guard lock(mutex);
         std::vector<Gap> found;
         for (const Gap& gap : gaps)
-            if (gap.stream == stream && (gap.consumer.empty() || gap.consumer == consumer)) found.push_back(gap);
+            if (gap.stream == stream && (gap.consumer.empty() || gap.consumer == consumer))
+                found.push_back(gap);
         return found;
     }
     mutable std::mutex mutex;

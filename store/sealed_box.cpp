@@ -32,8 +32,10 @@ std::string SealedBox::seal(std::string_view plain, std::string_view context) co
     const Cipher cipher = make_cipher();
     int length = 0;
     const bool ok =
-        EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()), bytes(sealed.data() + 1)) == 1 &&
-        EVP_EncryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()), static_cast<int>(context.size())) == 1 &&
+        EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()),
+                           bytes(sealed.data() + 1)) == 1 &&
+        EVP_EncryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()),
+                          static_cast<int>(context.size())) == 1 &&
         EVP_EncryptUpdate(cipher.get(), bytes(sealed.data() + front_bytes), &length, bytes(plain.data()),
                           static_cast<int>(plain.size())) == 1 &&
         EVP_EncryptFinal_ex(cipher.get(), bytes(sealed.data() + front_bytes + length), &length) == 1 &&
@@ -51,8 +53,10 @@ Result<std::string> SealedBox::open(std::string_view sealed, std::string_view co
     const Cipher cipher = make_cipher();
     int length = 0;
     const bool ok =
-        EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()), bytes(sealed.data() + 1)) == 1 &&
-        EVP_DecryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()), static_cast<int>(context.size())) == 1 &&
+        EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()),
+                           bytes(sealed.data() + 1)) == 1 &&
+        EVP_DecryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()),
+                          static_cast<int>(context.size())) == 1 &&
         EVP_DecryptUpdate(cipher.get(), bytes(plain.data()), &length, bytes(sealed.data() + front_bytes),
                           static_cast<int>(plain.size())) == 1 &&
         EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_SET_TAG, tag_bytes, tag.data()) == 1 &&

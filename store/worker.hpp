@@ -1,4 +1,5 @@
-// A named thread that runs jobs in order: `reader` is one. The queue is bounded; a job never waits for another.
+// A named thread that runs jobs in order: `reader` is one. The queue is bounded; a job never waits for
+// another.
 //
 // Threads: post() from any thread.
 #pragma once
