@@ -20,9 +20,9 @@ struct FileState {
 };
 
 struct CutPlan {
-    std::size_t exhaustive_states = 1'200;  // all subsets of the pending writes, where they are few
+    std::size_t exhaustive_states = 1'600;  // all subsets of the pending writes, where they are few
     std::size_t exhaustive_writes_max = 12;
-    std::size_t random_states = 1'200;  // torn pieces at random places
+    std::size_t random_states = 600;  // torn pieces at random places
     std::uint64_t seed = 1;
     // Positive control: as if no flush had ever been made.
     bool ignore_flushes = false;
