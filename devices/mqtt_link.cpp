@@ -8,6 +8,7 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "devices/topics.hpp"
@@ -17,6 +18,13 @@ namespace touchpoint::devices {
 namespace {
 
 constexpr std::chrono::seconds connect_timeout{10};
+// What was published before gets this long to leave. Messages still come in, and need room in the journal.
+constexpr std::chrono::milliseconds disconnect_after{100};
+// Beyond the journal's soft bound at most so many bytes are taken between two pauses (13 MB/s): the default
+// reserve of 48 MB then lasts for more than three seconds. A burst of large arrays would fill it in a fifth
+// of one.
+constexpr std::size_t hurried_bytes_max = 64u << 10;
+constexpr std::chrono::milliseconds hurried_pause{5};
 // What everybody reads when we die without a word.
 constexpr const char* will_payload = R"({"state":"offline"})";
 
@@ -162,8 +170,7 @@ class MqttLink::Impl {
         State expected = State::open;
         if (!state_.compare_exchange_strong(expected, State::closing)) return false;
         try {
-            // What was published before gets this long to leave.
-            client_.disconnect(500, nullptr, on_disconnect_);
+            client_.disconnect(disconnect_after, nullptr, on_disconnect_);
         } catch (const std::exception&) {
             down("closed");  // the connection went away in the meantime
         }
@@ -206,7 +213,8 @@ class MqttLink::Impl {
     }
 
   private:
-    // On Paho's thread, with its global mutex held: nothing here waits for anybody.
+    // On Paho's thread, with its global mutex held: nothing here waits for anybody. Only beyond the journal's
+    // soft bound it takes its time, so that loop can close the link before the hard bound is reached.
     void arrived(const mqtt::const_message_ptr& message) noexcept {
         if (!message) return;
         const store::Incoming in = incoming(*message, clock_);
@@ -220,6 +228,12 @@ class MqttLink::Impl {
         messages_.fetch_add(1, std::memory_order_relaxed);
         bytes_.fetch_add(in.payload.size(), std::memory_order_relaxed);
         if (!woken_.exchange(true, std::memory_order_acq_rel)) handlers_.message();
+        if (!journal_.above_soft_bound()) {
+            hurried_bytes_ = 0;
+        } else if ((hurried_bytes_ += in.payload.size()) >= hurried_bytes_max) {
+            hurried_bytes_ = 0;
+            std::this_thread::sleep_for(hurried_pause);
+        }
     }
 
     void up(bool session_present) {
@@ -275,7 +289,8 @@ class MqttLink::Impl {
     std::atomic<bool> woken_{false};
     std::atomic<std::uint64_t> messages_{0};
     std::atomic<std::uint64_t> bytes_{0};
-    std::string told_reason_;  // on Paho's receive thread only: the DISCONNECT before the loss
+    std::size_t hurried_bytes_ = 0;  // on Paho's receive thread only
+    std::string told_reason_;        // on Paho's receive thread only: the DISCONNECT before the loss
     // Never held while Paho is called: its callbacks take it with Paho's own mutex held.
     mutable std::mutex mutex_;
     std::condition_variable closed_;

@@ -462,6 +462,8 @@ void Daemon::Impl::pump() {
     link_->rearm();
     const devices::Intake::Step step = intake_->step();
     if (step.failed) return failed("the journal cannot be read");
+    // At once: between two ticks a burst can run through the journal's whole reserve, and a full one is our end.
+    if (link_policy_->open() && journal_->above_soft_bound()) drive_link(clock_.steady());
     if (step.more && !step.waiting_for_room) pump_soon();
 }
 
