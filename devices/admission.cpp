@@ -128,8 +128,9 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
 
     if (!report.base64) {
         // Line ends in JSON stand only between its tokens; what is stored has one event a line.
-        std::replace(report.data.begin(), report.data.end(), '\n', ' ');
-        std::replace(report.data.begin(), report.data.end(), '\r', ' ');
+        for (const char line_end : {'\n', '\r'})
+            if (report.data.find(line_end) != std::string::npos)
+                std::replace(report.data.begin(), report.data.end(), line_end, ' ');
         out.masked = mask_.mask_json(report.data);
     }
     out.masked += CardMask::mask_text(report.subject);

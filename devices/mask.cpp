@@ -1,5 +1,6 @@
 #include "devices/mask.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "devices/json_slice.hpp"
@@ -49,7 +50,9 @@ std::size_t mask_run(char* text, const std::vector<Group>& groups) {
 
 // The bytes of one text, [begin, end) of `text`; `escapes` when it stands in JSON.
 std::size_t mask_range(char* text, std::size_t begin, std::size_t end, bool escapes) {
+    // Nearly every text ends here.
     if (end - begin < card_digits_min) return 0;
+    if (static_cast<std::size_t>(std::count_if(text + begin, text + end, digit)) < card_digits_min) return 0;
     std::size_t masked = 0;
     bool after_letter = false;  // also behind a decimal point
     for (std::size_t at = begin; at < end;) {
@@ -125,8 +128,10 @@ std::size_t CardMask::mask_json(std::string& json) const {
             ++next;
         const bool is_key = next < json.size() && json[next] == ':';
         if (is_key) {
-            if (!code &&
-                code_fields_.contains(json_unescape(std::string_view(json).substr(begin, end + 1 - begin)))) {
+            const std::string_view key = std::string_view(json).substr(begin, end + 1 - begin);
+            const bool plain = key.find('\\') == std::string_view::npos;
+            if (!code && code_fields_.contains(plain ? std::string(key.substr(1, key.size() - 2))
+                                                     : json_unescape(key))) {
                 code = true;
                 code_depth = depth;
             }

@@ -132,9 +132,9 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
         const std::size_t at = text.size();
         text += event.members;
         // In valid JSON a raw line break can only be white space between tokens; here it ends a line.
-        std::replace_if(
-            text.begin() + static_cast<std::ptrdiff_t>(at), text.end(),
-            [](char c) { return c == '\n' || c == '\r'; }, ' ');
+        for (const char line_end : {'\n', '\r'})
+            if (text.find(line_end, at) != std::string::npos)
+                std::replace(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(), line_end, ' ');
         text += '\n';
         if (event.ticket != 0)
             outcome.settled.push_back(
