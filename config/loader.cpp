@@ -228,18 +228,18 @@ Settings read_settings(const Node& document, Reading& reading) {
     read_store(Section(reading, root.table("store"), "store"), out.store);
     Section http(reading, root.table("http"), "http");
     read_http_local(Section(reading, http.table("local"), "http.local"), out.http_local);
-    http.pass_over_table(
-        "platform",
-        "[http.platform]: not served yet, nothing listens there (pull and profiles come with the next release); "
-        "events are sent with [[uplink.push]]");
+    http.pass_over_table("platform",
+                         "[http.platform]: not served yet, nothing listens there (pull and profiles come "
+                         "with the next release); "
+                         "events are sent with [[uplink.push]]");
     http.finish();
     read_control(Section(reading, root.table("control"), "control"), out.control);
     read_uplink(Section(reading, root.table("uplink"), "uplink"), out.push, reading);
     read_log(Section(reading, root.table("log"), "log"), out.log_level);
-    root.pass_over_table(
-        "auth",
-        "[auth]: access tokens are not read yet (they come with the next release); until then the listener binds "
-        "to loopback only");
+    root.pass_over_table("auth",
+                         "[auth]: access tokens are not read yet (they come with the next release); until "
+                         "then the listener binds "
+                         "to loopback only");
     root.finish();
 
     if (out.link.client_id.empty()) out.link.client_id = "touchpoint-" + out.gateway.id;

@@ -30,7 +30,8 @@ struct Reading {
 
 class Section {
   public:
-    // `table` may be null: then every key keeps its default and none is missed. `path` is its name ("http.local").
+    // `table` may be null: then every key keeps its default and none is missed. `path` is its name
+    // ("http.local").
     Section(Reading& reading, const Node* table, std::string path);
 
     bool present() const { return table_ != nullptr; }

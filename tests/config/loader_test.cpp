@@ -104,8 +104,9 @@ TEST_P(MistakeTest, IsRefusedWithItsPlaceAndWhatWouldBeRight) {
 }
 
 // Of the contract, and not served yet: it starts, and says so.
-TEST(Loader, SaysThatPullAndTokensAreNotServedYet) {
-    const auto found = problems(std::string(head) + "[http.platform]\nlisten = \"127.0.0.1:8443\"\n[auth]\ntokens_file = \"/x\"\n");
+TEST_F(LoaderTest, SaysThatPullAndTokensAreNotServedYet) {
+    const auto found = problems(
+        std::string(head) + "[http.platform]\nlisten = \"127.0.0.1:8443\"\n[auth]\ntokens_file = \"/x\"\n");
     ASSERT_EQ(found.size(), 2u) << testing::PrintToString(found);
     EXPECT_THAT(found[0], testing::StartsWith("4:7: warning: [http.platform]: not served yet"));
     EXPECT_THAT(found[1], testing::StartsWith("6:2: warning: [auth]: access tokens are not read yet"));
