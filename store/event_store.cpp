@@ -14,6 +14,7 @@
 #include "gateway/core/log.hpp"
 #include "store/event_log.hpp"
 #include "store/event_reader.hpp"
+#include "store/positions.hpp"
 #include "store/reader_source.hpp"
 
 namespace touchpoint::store {
@@ -103,7 +104,7 @@ class EventStore::Impl {
         std::vector<Gap> gaps;
         std::vector<ConsumerState> consumers;  // rows to write
         // All of them as they will stand with this transaction: only what is written may decide a delete.
-        std::map<std::string, ConsumerState> positions;
+        Positions::ByName positions;
     };
     // Committed, and not yet known to be durable.
     struct Unflushed {
@@ -117,7 +118,6 @@ class EventStore::Impl {
 
     // The detail is for the gap rows of a new environment that follows on another; empty: there was none.
     Result<void> open_environment(const std::string& old_epoch_detail);
-    void reconcile_consumers();
     void run();
     bool wait_for_work(Work& work);
     bool due(Steady::time_point now) const;  // REQUIRES: mutex_ held
@@ -154,8 +154,7 @@ class EventStore::Impl {
     std::optional<Steady::time_point> deadline_;
     bool blocked_ = false;  // the disk has no room for events: deletes and acknowledgements go on
     bool stopping_ = false;
-    std::map<std::string, ConsumerState> consumers_;
-    std::map<std::string, bool> dirty_;
+    Positions positions_;
     StoreStats stats_;
 
     std::thread thread_;
@@ -180,7 +179,7 @@ Result<void> EventStore::Impl::open() {
     }
     epoch_ = log_->state().epoch;
     journal_position_ = log_->state().journal;
-    reconcile_consumers();
+    positions_.reconcile(*log_, options_.consumers);
     // A restart after kill -9 sees commits that stand in the page cache only.
     if (const auto flushed = flush(); !flushed) return flushed;
     for (const Stream stream : all_streams)
@@ -217,34 +216,6 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
     if (const auto committed = txn->commit(); !committed) return committed;
     log_->accept(now);
     return {};
-}
-
-// What the configuration says against what stands in the rows. A new consumer begins at the oldest event
-// held.
-void EventStore::Impl::reconcile_consumers() {
-    consumers_ = log_->consumers();
-    for (auto& [name, consumer] : consumers_) {
-        const bool configured = std::any_of(options_.consumers.begin(), options_.consumers.end(),
-                                            [&name](const ConsumerSpec& spec) { return spec.name == name; });
-        if (consumer.configured != configured) dirty_[name] = true;
-        consumer.configured = configured;
-    }
-    for (const ConsumerSpec& spec : options_.consumers) {
-        auto [it, fresh] = consumers_.try_emplace(spec.name);
-        ConsumerState& consumer = it->second;
-        for (const Stream stream : all_streams) {
-            if (!spec.streams[stream] || (!fresh && consumer.streams[stream])) continue;
-            const Sequence first = log_->fronts()[stream].first;
-            const Sequence before = first == 0 ? log_->state().last[stream] : first - 1;
-            // The gap row of a new epoch stands before the first chunk and belongs to everybody.
-            const bool epoch_gap = fresh && before == 1 && log_->begins_with_gap()[stream];
-            consumer.acknowledged[stream] = epoch_gap ? 0 : std::max(consumer.acknowledged[stream], before);
-        }
-        if (fresh || consumer.streams != spec.streams) dirty_[spec.name] = true;
-        consumer.name = spec.name;
-        consumer.streams = spec.streams;
-        consumer.configured = true;
-    }
 }
 
 void EventStore::Impl::start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon,
@@ -315,11 +286,9 @@ Result<void> EventStore::Impl::acknowledge(const std::string& consumer, Stream s
         return fail(Errc::invalid_argument, "acknowledgement beyond the horizon");
     {
         const std::lock_guard lock(mutex_);
-        const auto it = consumers_.find(consumer);
-        if (it == consumers_.end()) return fail(Errc::not_found, "no such consumer");
-        if (last <= it->second.acknowledged[stream]) return {};
-        it->second.acknowledged[stream] = last;
-        dirty_[consumer] = true;
+        const std::optional<bool> moved = positions_.acknowledge(consumer, stream, last);
+        if (!moved) return fail(Errc::not_found, "no such consumer");
+        if (!*moved) return {};
         if (!deadline_) deadline_ = Steady::now() + options_.commit_interval;
     }
     wake_.notify_one();
@@ -336,8 +305,7 @@ void EventStore::Impl::record_gap(Gap gap) {
 
 Sequence EventStore::Impl::acknowledged(const std::string& consumer, Stream stream) const {
     const std::lock_guard lock(mutex_);
-    const auto it = consumers_.find(consumer);
-    return it == consumers_.end() ? 0 : it->second.acknowledged[stream];
+    return positions_.acknowledged(consumer, stream);
 }
 
 bool EventStore::Impl::due(Steady::time_point now) const {
@@ -361,10 +329,8 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     std::swap(work, waiting_);
     urgent_ = false;
     deadline_.reset();
-    for (const auto& [name, dirty] : dirty_)
-        if (dirty) work.consumers.push_back(consumers_[name]);
-    dirty_.clear();
-    work.positions = consumers_;
+    work.consumers = positions_.take_changed();
+    work.positions = positions_.all();
     const std::lock_guard readers(source_->mutex);
     work.gaps.assign(source_->gaps.begin() + static_cast<std::ptrdiff_t>(gaps_taken_), source_->gaps.end());
     gaps_taken_ += work.gaps.size();
@@ -503,7 +469,7 @@ void EventStore::Impl::put_back(Work&& work, const std::string& why) {
     waiting_.identities = std::move(work.identities);
     waiting_.journal_end = std::max(waiting_.journal_end, work.journal_end);
     waiting_.bytes += work.bytes;
-    for (const ConsumerState& consumer : work.consumers) dirty_[consumer.name] = true;
+    positions_.not_written(work.consumers);
     gaps_taken_ -= work.gaps.size();
     deadline_ = Steady::now() + retry_full_every;
 }
@@ -568,7 +534,7 @@ void EventStore::Impl::refresh_stats() {
 StoreStats EventStore::Impl::stats() const {
     const std::lock_guard lock(mutex_);
     StoreStats copy = stats_;
-    for (const auto& [name, consumer] : consumers_) copy.consumers.push_back(consumer);
+    for (const auto& [name, consumer] : positions_.all()) copy.consumers.push_back(consumer);
     return copy;
 }
 
