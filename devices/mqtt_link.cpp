@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "devices/broker_socket.hpp"
 #include "devices/topics.hpp"
 #include "gateway/core/log.hpp"
 
@@ -237,6 +238,8 @@ class MqttLink::Impl {
     }
 
     void up(bool session_present) {
+        if (send_at_once(port_of(options_.url)) == 0)
+            log::warning("mqtt", "receipts may come up to 40 ms late: the connection to the broker was not found");
         state_.store(State::open);
         {
             const std::lock_guard lock(mutex_);
