@@ -43,8 +43,26 @@ Intake::Step Intake::step() {
 
 void Intake::settle(const store::HorizonNote& note) {
     parts_.journal.cut(note.journal_end);
-    for (const Outgoing& receipt : parts_.receipts.settle(note.settled))
-        if (publish_(receipt.topic, receipt.payload, 0, false, receipt.correlation)) ++stats_.receipts;
+    for (Outgoing& receipt : parts_.receipts.settle(note.settled)) {
+        waiting_receipts_bytes_ += receipt.payload.size();
+        waiting_receipts_.push_back(std::move(receipt));
+    }
+    send_waiting();
+    while (waiting_receipts_.size() > receipts_waiting_max ||
+           waiting_receipts_bytes_ > receipts_waiting_bytes_max) {
+        waiting_receipts_bytes_ -= waiting_receipts_.front().payload.size();
+        waiting_receipts_.pop_front();
+    }
+}
+
+void Intake::send_waiting() {
+    while (!waiting_receipts_.empty()) {
+        const Outgoing& receipt = waiting_receipts_.front();
+        if (!publish_(receipt.topic, receipt.payload, 0, false, receipt.correlation)) return;
+        ++stats_.receipts;
+        waiting_receipts_bytes_ -= receipt.payload.size();
+        waiting_receipts_.pop_front();
+    }
 }
 
 IntakeStats Intake::stats() const {

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,8 @@ class Intake {
     // ms.
     static constexpr std::size_t step_events = 1'000;
     static constexpr std::size_t step_bytes = 256u << 10;
+    static constexpr std::size_t receipts_waiting_max = 500;  // half of what Paho buffers
+    static constexpr std::size_t receipts_waiting_bytes_max = 2u << 20;
     static constexpr std::size_t rejections_told_max = 20;  // of one message; the rest is in quarantine only
 
     Intake(Parts parts, Publish publish);
@@ -70,6 +73,9 @@ class Intake {
 
     // After every flush: cuts the journal and sends the receipts.
     void settle(const store::HorizonNote& note);
+    // Receipts that the link did not take: it is closed while the journal is full, and under the same load
+    // devices wait for their receipts. Beyond the bounds the oldest are given up, and the device asks again.
+    void send_waiting();
 
     // Empty: nobody watches, and nothing is spent on it.
     void observe(std::function<void(const Observation&)> observer) { observer_ = std::move(observer); }
@@ -97,6 +103,8 @@ class Intake {
     store::Submission pending_;
     std::size_t pending_bytes_ = 0;
     bool pending_open_ = false;  // holds at least one frame
+    std::deque<Outgoing> waiting_receipts_;
+    std::size_t waiting_receipts_bytes_ = 0;
     IntakeStats stats_;
 };
 

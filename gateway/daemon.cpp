@@ -238,6 +238,7 @@ Result<void> Daemon::Impl::open_devices() {
             link_policy_->connected();
             last_said_.clear();
             say_status(clock_.steady());
+            intake_->send_waiting();
         });
     };
     handlers.lost = [this](const std::string&) {

@@ -54,8 +54,8 @@ struct IntakeTest : testing::Test {
             std::make_unique<Intake>(Intake::Parts{*journal, *events, clock, *admission, registry, receipts},
                                      [this](const std::string& topic, const std::string& payload, int, bool,
                                             const std::string& correlation) {
-                                         sent.push_back({topic, payload, correlation});
-                                         return true;
+                                         if (link_open) sent.push_back({topic, payload, correlation});
+                                         return link_open;
                                      });
         events->start(
             journal->position(0),
@@ -126,6 +126,7 @@ struct IntakeTest : testing::Test {
     std::unique_ptr<Admission> admission;
     std::unique_ptr<Intake> intake;
     std::vector<Sent> sent;
+    bool link_open = true;
     std::mutex mutex;
     std::vector<store::HorizonNote> notes;
     std::uint64_t durable = 0;
@@ -272,6 +273,22 @@ TEST_F(IntakeTest, WhatTheStoreHasNoRoomForIsOfferedAgain) {
     run();
     EXPECT_EQ(intake->stats().admitted[Stream::interactions], 100u);
     EXPECT_EQ(events->stats().horizon[Stream::interactions], 100u);
+}
+
+TEST_F(IntakeTest, ReceiptsThatTheLinkDoesNotTakeWaitForItWithinABound) {
+    link_open = false;
+    for (std::size_t till = 0; till < Intake::receipts_waiting_max + 5; ++till)
+        arrives("touchpoint/v1/pos/t" + std::to_string(till) + "/event/sale", R"({"event_id":"a"})");
+    run();
+    EXPECT_THAT(sent, IsEmpty());
+    EXPECT_EQ(intake->stats().receipts, 0u);
+    link_open = true;
+    intake->send_waiting();
+    ASSERT_THAT(sent, SizeIs(Intake::receipts_waiting_max));
+    EXPECT_EQ(sent.front().topic, "touchpoint/v1/pos/t5/receipt");  // the oldest five were given up
+    EXPECT_EQ(intake->stats().receipts, Intake::receipts_waiting_max);
+    intake->send_waiting();
+    EXPECT_THAT(sent, SizeIs(Intake::receipts_waiting_max));
 }
 
 TEST_F(IntakeTest, TheObserverSeesEveryItemAndNothingOfItsContent) {
