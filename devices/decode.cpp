@@ -70,11 +70,13 @@ Item plain_item(std::string_view object, const std::vector<JsonMember>& members,
     Report report;
     std::array<bool, reserved.size()> seen{};
     std::optional<Rejection> problem;
-    bool cut = false;
+    std::vector<const JsonMember*> rest;
+    rest.reserve(members.size());
     for (const JsonMember& member : members) {
+        rest.push_back(&member);
         for (std::size_t which = 0; which < reserved.size(); ++which) {
             if (!member.is(reserved[which])) continue;
-            cut = true;
+            rest.pop_back();
             std::optional<Rejection> found;
             if (std::exchange(seen[which], true)) {
                 found = reject(Problem::duplicate_key, "which of the two is meant cannot be known", {});
@@ -103,18 +105,16 @@ Item plain_item(std::string_view object, const std::vector<JsonMember>& members,
         problem->raw = object;
         return std::move(*problem);
     }
-    if (!cut) {
+    if (rest.size() == members.size()) {
         report.data = object;
         return report;
     }
+    report.data.reserve(object.size());
     report.data = '{';
-    for (const JsonMember& member : members) {
-        if (std::any_of(reserved.begin(), reserved.end(),
-                        [&](std::string_view name) { return member.is(name); }))
-            continue;
+    for (const JsonMember* member : rest) {
         if (report.data.size() > 1) report.data += ',';
         // From the first byte of the name to the last of the value, as the device wrote it.
-        report.data.append(member.key.data(), member.value.data() + member.value.size());
+        report.data.append(member->key.data(), member->value.data() + member->value.size());
     }
     report.data += '}';
     return report;

@@ -172,9 +172,7 @@ std::string_view json_trim(std::string_view text) noexcept {
 }
 
 bool JsonMember::is(std::string_view name) const {
-    const std::string_view inner = key.substr(1, key.size() - 2);
-    if (inner.find('\\') == std::string_view::npos) return inner == name;
-    return json_unescape(key) == name;
+    return escaped ? json_unescape(key) == name : key.substr(1, key.size() - 2) == name;
 }
 
 std::vector<JsonMember> json_members(std::string_view object) {
@@ -186,6 +184,7 @@ std::vector<JsonMember> json_members(std::string_view object) {
     while (!in.at_end() && !in.take('}')) {
         JsonMember member;
         member.key = in.string();
+        member.escaped = member.key.find('\\') != std::string_view::npos;
         in.space();
         in.take(':');
         in.space();

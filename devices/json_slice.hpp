@@ -30,6 +30,7 @@ bool valid_utf8(std::string_view text) noexcept;
 struct JsonMember {
     std::string_view key;    // with quotes, as written
     std::string_view value;  // without space around it
+    bool escaped = false;    // the key holds a backslash
     bool is(std::string_view name) const;
 };
 
