@@ -25,7 +25,7 @@ using Steady = std::chrono::steady_clock;  // only for how long the committer wa
 constexpr std::uint64_t fill_ahead_bytes = 2u << 20;  // beyond what the next commit can need
 constexpr std::chrono::seconds measure_live_every{5};
 constexpr std::chrono::seconds retry_full_every{1};
-constexpr std::size_t gaps_waiting_max = 10'000;
+constexpr std::size_t gaps_waiting_max = 20'000;  // twice the largest batch
 // A group is committed at once when it has grown to this, even if nobody waits.
 constexpr std::size_t group_events_due = 2'000;
 constexpr std::size_t group_bytes_due = 1u << 20;
@@ -88,6 +88,7 @@ class EventStore::Impl {
     bool disk_full() const;
     Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
     void record_gap(Gap gap);
+    bool has_gap_room(std::size_t gaps) const;
     Sequence acknowledged(const std::string& consumer, Stream stream) const;
     StoreStats stats() const;
 
@@ -299,8 +300,14 @@ void EventStore::Impl::record_gap(Gap gap) {
     const std::lock_guard lock(mutex_);
     if (!deadline_) deadline_ = Steady::now() + options_.commit_interval;
     const std::lock_guard readers(source_->mutex);
-    if (source_->gaps.size() < gaps_waiting_max) source_->gaps.push_back(std::move(gap));
+    TP_ASSERT(source_->gaps.size() < gaps_waiting_max);
+    source_->gaps.push_back(std::move(gap));
     wake_.notify_one();
+}
+
+bool EventStore::Impl::has_gap_room(std::size_t gaps) const {
+    const std::lock_guard readers(source_->mutex);
+    return source_->gaps.size() + gaps <= gaps_waiting_max;
 }
 
 Sequence EventStore::Impl::acknowledged(const std::string& consumer, Stream stream) const {
@@ -568,6 +575,7 @@ bool EventStore::disk_full() const { return impl_->disk_full(); }
 Result<void> EventStore::acknowledge(const std::string& consumer, Stream stream, Sequence last) {
     return impl_->acknowledge(consumer, stream, last);
 }
+bool EventStore::has_gap_room(std::size_t gaps) const { return impl_->has_gap_room(gaps); }
 void EventStore::record_gap(Gap gap) { impl_->record_gap(std::move(gap)); }
 Sequence EventStore::horizon(Stream stream) const noexcept { return impl_->source_->horizon_of(stream); }
 Sequence EventStore::acknowledged(const std::string& consumer, Stream stream) const {

@@ -107,8 +107,8 @@ class EventStore {
         // How long an event that nobody waits for may wait for company: a commit costs 33 to 60 KB of flash
         // whatever it holds.
         std::chrono::milliseconds commit_interval{1000};
-        // Dedup window: ids are remembered this long and at least this many of them. About 13 bytes of memory
-        // and 12 bytes of disk an id.
+        // Dedup window: an id is remembered this long, or until so many newer ones came, whichever is first.
+        // About 13 bytes of memory and 12 bytes of disk an id.
         std::chrono::hours dedup_age{24};
         std::uint64_t dedup_ids = 1'000'000;
         std::string boot_id;
@@ -146,11 +146,13 @@ class EventStore {
 
     // The platform has everything of `stream` up to and including `last`. Seen by has-acknowledged readers at
     // once, written with the next commit; after a power cut it may have to be said again. Never moves back.
-    // Ignored for a consumer that does not exist. An acknowledgement beyond the horizon is refused.
+    // Fails with not_found (no such consumer) or invalid_argument (beyond the horizon).
     Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
-    // Rows for what was parked or rejected by one consumer; committed before the acknowledgement that passes
-    // it.
+    // Rows for what was parked or rejected by one consumer; seen by readers at once, and committed before the
+    // acknowledgement that passes it. REQUIRES: has_gap_room(1)
     void record_gap(Gap gap);
+    // What waits to be written has a bound; without room, try again after the next on_horizon.
+    bool has_gap_room(std::size_t gaps) const;
 
     Sequence horizon(Stream stream) const noexcept;
     Sequence acknowledged(const std::string& consumer, Stream stream) const;

@@ -260,6 +260,8 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
 
     milliseconds accept(const Answer& answer, const Verdict& verdict) {
         const Batch& batch = sending_->batch;
+        // No number is passed over without its row: until there is room for them the batch is sent again.
+        if (!parts_.store.has_gap_room(verdict.refused.size())) return again(answer, options_.retry_first);
         std::uint64_t events = 0;
         for (std::size_t i = 0; i < verdict.settled; ++i)
             if (!batch.items[i].gap) ++events;
@@ -280,6 +282,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     milliseconds park(const Answer& answer) {
         const Stream stream = sending_->batch.stream;
         const Item item = sending_->batch.items.front();
+        if (!parts_.store.has_gap_room(1)) return again(answer, options_.retry_first);
         narrowing_[stream].alone();
         ++parked_in_row_;
         const bool hopeless = parked_in_row_ >= parked_in_row_max;

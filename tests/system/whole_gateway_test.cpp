@@ -1,5 +1,7 @@
 // The whole gateway beside a real Mosquitto and a platform: what a shop would notice.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "tests/support/broker.hpp"
 #include "tests/support/gateway_process.hpp"
@@ -105,6 +107,19 @@ TEST_F(WholeGatewayTest, StopsInOrderWithinTwoSecondsAndSaysSo) {
     EXPECT_TRUE(arrives(R"("page":"start")"));
     EXPECT_TRUE(arrives(R"("state":"stopping")"));
     EXPECT_TRUE(arrives(R"("last_end":"orderly")"));
+}
+
+TEST_F(WholeGatewayTest, ADiskThatRefusesAWriteEndsItWithAStatusAndNotWithACrash) {
+    fs::create_directories(gateway_->config().parent_path() / "conf.d");
+    write_file(gateway_->config().parent_path() / "conf.d" / "heart.toml", "[gateway]\nheartbeat_s = 1\n");
+    // Ignored in the child, too: a write beyond the limit fails there instead of killing it.
+    const auto before = ::signal(SIGXFSZ, SIG_IGN);
+    gateway_->start();
+    ::signal(SIGXFSZ, before);
+    const rlimit nothing{4096, 4096};
+    ASSERT_EQ(prlimit(gateway_->process().pid(), RLIMIT_FSIZE, &nothing, nullptr), 0);
+    // The next heartbeat cannot be written. systemd starts it again after 1, and the watchers see no core.
+    EXPECT_EQ(gateway_->process().wait(), 1) << gateway_->log();
 }
 
 TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {

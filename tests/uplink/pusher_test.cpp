@@ -68,7 +68,8 @@ class PusherTest : public testing::Test {
     static std::unique_ptr<Server> serve() {
         Server::Options options;
         options.keep_events = true;
-        return std::move(*Server::start(options));
+        auto started = Server::start(options);
+        return std::move(*started);
     }
 
     // Opens the store with a consumer for each destination and starts their pushers.
