@@ -203,7 +203,9 @@ class MqttLink::Impl {
         return false;
     }
 
-    void rearm() { woken_.store(false, std::memory_order_release); }
+    // An exchange, not a store: a store may become visible after the caller has looked at the journal's end, and
+    // then a message appended in between wakes nobody. Reading what arrived() wrote, it also sees its frame.
+    void rearm() { woken_.exchange(false, std::memory_order_acq_rel); }
 
     LinkStats stats() const {
         const std::lock_guard lock(mutex_);

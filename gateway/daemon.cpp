@@ -102,6 +102,7 @@ class Daemon::Impl {
     void failed(const std::string& what);
     void reload();
     void stop();
+    void end_pushers();
     void run_until(milliseconds deadline, const std::function<bool()>& done);
 
     std::string status_members(std::string_view state) const;
@@ -334,6 +335,8 @@ void Daemon::Impl::arm_tick() {
 void Daemon::Impl::tick() {
     const SteadyTime now = clock_.steady();
     drive_link(now);
+    // What Paho's queue had no room for: nothing else may happen that would send it.
+    if (link_policy_->open()) intake_->send_waiting();
     watch_clock(now);
     beat(now);
     write_registry(now);
@@ -464,7 +467,8 @@ void Daemon::Impl::pump() {
     const devices::Intake::Step step = intake_->step();
     if (step.failed) return failed("the journal cannot be read");
     // At once: between two ticks a burst can run through the journal's whole reserve, and a full one is our end.
-    if (link_policy_->open() && journal_->above_soft_bound()) drive_link(clock_.steady());
+    const bool tight = journal_->above_soft_bound() || !journal_->reserve();
+    if (tight && link_policy_->open() && !stopping_ && !failed_) drive_link(clock_.steady());
     if (step.more && !step.waiting_for_room) pump_soon();
 }
 
@@ -482,9 +486,10 @@ void Daemon::Impl::failed(const std::string& what) {
     failed_ = true;
     log::error("gateway", "stopping, only a new start helps", {{"why", what}});
     sd_notify(0, ("STATUS=failed: " + what).c_str());
+    timer_.cancel();
     link_policy_->stop();
     link_->close(status_text("offline"), stop_link_max);
-    for (const auto& pusher : pushers_) pusher->stop();
+    end_pushers();
     loop_.stop();
 }
 
@@ -507,11 +512,22 @@ void Daemon::Impl::reload() {
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
     const SteadyTime end = clock_.steady() + deadline;
-    while (!done() && clock_.steady() < end) loop_.run_one_for(milliseconds(5));
+    // This runs inside a handler. What that handler has posted before stands in a queue of its own (one loop thread),
+    // which of all functions only poll and poll_one look into: without it a stop waits out every deadline.
+    while (!done() && !loop_.stopped() && clock_.steady() < end)
+        if (loop_.poll_one() == 0) loop_.run_one_for(milliseconds(5));
+}
+
+// They may die only when they have ended.
+void Daemon::Impl::end_pushers() {
+    for (const auto& pusher : pushers_) pusher->stop();
+    run_until(stop_pushers_max, [this] {
+        return std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
+    });
 }
 
 void Daemon::Impl::stop() {
-    if (stopping_) return;
+    if (stopping_ || failed_) return;
     stopping_ = true;
     sd_notify(0, "STOPPING=1\nSTATUS=stopping");
     log::info("gateway", "stopping");
@@ -526,13 +542,10 @@ void Daemon::Impl::stop() {
     submit_own(events_->stopping(clock_.utc(), std::chrono::duration_cast<milliseconds>(began - started_)));
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
-    for (const auto& pusher : pushers_) pusher->stop();
-    run_until(stop_pushers_max, [this] {
-        return std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
-    });
+    end_pushers();
     store_->stop();
     run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut
-    RunMark::end((settings_.store.path / "running").string());
+    if (!failed_) RunMark::end((settings_.store.path / "running").string());
     log::info("gateway", "stopped", {{"took_ms", std::chrono::duration_cast<milliseconds>(clock_.steady() - began).count()}});
     loop_.stop();
 }
