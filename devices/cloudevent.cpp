@@ -16,6 +16,8 @@ namespace {
 constexpr std::array<std::string_view, 9> ours = {"gatewayid", "epoch",        "stream",
                                                   "sequence",  "recordedtime", "possiblerepeat",
                                                   "idreused",  "timesource",   "devicetime"};
+// A gap is believed by its type: only the gateway may say that events will not come.
+constexpr std::string_view gateway_types = "store.system.";
 constexpr std::size_t attribute_bytes_max = 1024;
 constexpr std::size_t attribute_name_max = 20;  // CloudEvents 1.0, "Naming conventions"
 
@@ -81,6 +83,8 @@ class Reader {
         } else if (name == "type") {
             if (value.empty() || value.size() > attribute_bytes_max || has_control(value))
                 problem(Problem::bad_cloudevent, "type must be a text of 1 to 1024 bytes", name);
+            if (value.starts_with(gateway_types))
+                problem(Problem::bad_cloudevent, "types store.system.* are the gateway's own", name);
             report_.type = std::move(value);
         } else if (name == "time") {
             report_.time = parse_rfc3339(value);

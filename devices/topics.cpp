@@ -9,9 +9,15 @@ namespace {
 
 constexpr std::size_t kind_max = 32;
 constexpr std::size_t name_max = 64;
+// What the gateway says of itself: "/stores/{store}/gateway/{id}" and "store.system.gap.v1". A device that
+// could speak so could explain away events of others.
+constexpr std::array<std::string_view, 2> kinds_of_the_gateway = {"gateway", "system"};
 
 bool lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 bool is_kind(std::string_view text) {
+    if (std::find(kinds_of_the_gateway.begin(), kinds_of_the_gateway.end(), text) !=
+        kinds_of_the_gateway.end())
+        return false;
     return !text.empty() && text.size() <= kind_max &&
            std::all_of(text.begin(), text.end(), [](char c) { return lower_or_digit(c) || c == '-'; });
 }

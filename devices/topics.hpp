@@ -7,7 +7,7 @@
 //     touchpoint/v1/{kind}/{device}/req/{name}        up      touchpoint/v1/{kind}/{device}/rejected     down
 //     touchpoint/v1/gateway/status                    ours
 //
-// kind [a-z0-9-]{1,32}; device, name and req [A-Za-z0-9_-]{1,64}.
+// kind [a-z0-9-]{1,32}, not gateway or system; device, name and req [A-Za-z0-9_-]{1,64}.
 #pragma once
 
 #include <compare>

@@ -30,7 +30,8 @@ TEST(TopicTest, WhatIsNotSpelledLikeATopicOfOursIsRefused) {
                              "touchpoint/v1/kiosk/k7/event/", "touchpoint/v1/kiosk/k7/event/a/b",
                              "touchpoint/v1/kiosk/k7/status/x", "touchpoint/v1/kiosk/k7/events/search",
                              "xtouchpoint/v1/kiosk/k7/event/search", "touchpoint/v1/kiosk/k7/event/s\xC3\xA4",
-                             "touchpoint/v1/gateway/status/x"})
+                             "touchpoint/v1/gateway/status/x", "touchpoint/v1/gateway/gw-s1/event/started",
+                             "touchpoint/v1/gateway/gw-s1/status", "touchpoint/v1/system/k7/event/gap"})
         EXPECT_FALSE(Topic::parse(text)) << text;
     EXPECT_FALSE(Topic::parse("touchpoint/v1/" + std::string(33, 'k') + "/k7/status"));
     EXPECT_TRUE(Topic::parse("touchpoint/v1/" + std::string(32, 'k') + "/k7/status"));
