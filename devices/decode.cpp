@@ -149,6 +149,13 @@ bool content_is(const store::Incoming& message, std::string_view type) {
 
 void decode_event(Decoded& out, const store::Incoming& message, const DecodeOptions& options) {
     const std::string& payload = message.payload;
+    if (message.left_out_bytes != 0) {
+        out.items.push_back(reject(Problem::too_large,
+                                   std::to_string(payload.size() + message.left_out_bytes) +
+                                       " bytes with its properties; only the beginning was kept",
+                                   payload));
+        return;
+    }
     if (payload.size() > options.message_bytes_max) {
         out.items.push_back(reject(Problem::too_large,
                                    std::to_string(payload.size()) + " bytes, at most " +

@@ -41,6 +41,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds tick_every{250};
+// Topic and properties of one message (devices/README.md, "Limits"); what has more goes to quarantine.
+constexpr std::size_t properties_bytes_max = 512u << 10;
 constexpr seconds status_every{60};           // the retained gateway status is said again, for clocks without a battery
 constexpr milliseconds clock_step_min{2000};  // smaller jumps are a clock being slewed
 // A watchdog is fed by the loops: the reader must have answered and the committer have moved within this.
@@ -203,6 +205,7 @@ Result<void> Daemon::Impl::open_store() {
     journal_options.boot_id = surroundings_.boot_id;
     journal_options.soft_bytes = settings_.store.journal_soft_bytes;
     journal_options.hard_bytes = settings_.store.journal_hard_bytes;
+    journal_options.message_bytes_max = settings_.admission.message_bytes_max + properties_bytes_max;
     auto journal = store::Journal::open(std::move(journal_options), committed, surroundings_.random());
     if (!journal) return journal.error();
     journal_ = std::move(*journal);

@@ -24,6 +24,9 @@ struct Incoming {
     std::string response_topic;
     std::string correlation_data;
     std::vector<std::pair<std::string, std::string>> user_properties;
+    // Not 0: the message was larger than the journal takes, and so many bytes of it were left out. It is no
+    // event any more; what is left goes to quarantine.
+    std::uint64_t left_out_bytes = 0;
 
     bool operator==(const Incoming&) const = default;
 };

@@ -24,8 +24,11 @@ constexpr std::uint64_t first_frame = page;  // behind the header page
 constexpr char file_magic[8] = {'T', 'P', 'J', 'R', 'N', 'L', '0', '1'};
 constexpr std::uint32_t frame_magic = 0x314a5054;  // "TPJ1"
 constexpr std::size_t frame_head_bytes = 16;       // magic 4, body length 4, checksum 8
-// The largest message the broker takes is 262,144 bytes; topic and properties add up to less than this again.
-constexpr std::uint32_t body_bytes_max = 1u << 20;
+// More is never written, and never believed when read: the largest payload that can be configured (16 MiB),
+// and as much again as usual for its topic and properties.
+constexpr std::uint32_t body_bytes_max = 17u << 20;
+// What is kept of a payload when the message is larger than the journal takes: enough to see what it was.
+constexpr std::size_t kept_of_too_large = 4096;
 // An empty journal whose offsets have come this far begins anew at the next open.
 constexpr std::uint64_t begin_anew_bytes = 1u << 30;
 
@@ -43,8 +46,10 @@ std::uint64_t frame_checksum(std::string_view body, std::string_view journal_id,
 void append_body(std::string& out, const Incoming& message) {
     append_little(out, static_cast<std::uint64_t>(message.received.ms));
     append_little(out, static_cast<std::uint64_t>(message.since_boot.count()));
-    append_little(out, static_cast<std::uint8_t>((message.clock_trusted ? 1 : 0) | (message.dup ? 2 : 0) |
-                                                 (message.retain ? 4 : 0)));
+    append_little(
+        out, static_cast<std::uint8_t>((message.clock_trusted ? 1 : 0) | (message.dup ? 2 : 0) |
+                                       (message.retain ? 4 : 0) | (message.left_out_bytes != 0 ? 8 : 0)));
+    if (message.left_out_bytes != 0) append_little(out, message.left_out_bytes);
     append_text(out, message.topic);
     append_text(out, message.payload);
     append_text(out, message.content_type);
@@ -57,6 +62,27 @@ void append_body(std::string& out, const Incoming& message) {
     }
 }
 
+// Of what the sender decides; a text's length and the fixed fields are little beside it.
+std::uint64_t bytes_of(const Incoming& message) {
+    std::uint64_t bytes = message.topic.size() + message.payload.size() + message.content_type.size() +
+                          message.response_topic.size() + message.correlation_data.size();
+    for (const auto& [key, value] : message.user_properties) bytes += key.size() + value.size() + 8;
+    return bytes;
+}
+
+Incoming beginning_of(const Incoming& message) {
+    Incoming kept;
+    kept.received = message.received;
+    kept.since_boot = message.since_boot;
+    kept.clock_trusted = message.clock_trusted;
+    kept.dup = message.dup;
+    kept.retain = message.retain;
+    kept.topic = message.topic;
+    kept.payload = message.payload.substr(0, kept_of_too_large);
+    kept.left_out_bytes = bytes_of(message) - bytes_of(kept);
+    return kept;
+}
+
 bool read_body(std::string_view body, Incoming& message) {
     ByteReader in(body);
     message.received.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
@@ -65,6 +91,7 @@ bool read_body(std::string_view body, Incoming& message) {
     message.clock_trusted = (flags & 1) != 0;
     message.dup = (flags & 2) != 0;
     message.retain = (flags & 4) != 0;
+    if ((flags & 8) != 0) message.left_out_bytes = in.little<std::uint64_t>();
     message.topic = in.text();
     message.payload = in.text();
     message.content_type = in.text();
@@ -267,10 +294,9 @@ Result<void> Journal::append(const Incoming& message) {
     const std::uint64_t offset = end_.load(std::memory_order_relaxed);
     if (uncut_bytes() >= options_.hard_bytes) return fail(Errc::full, "journal beyond its hard bound");
     scratch_.assign(frame_head_bytes, '\0');
-    append_body(scratch_, message);
+    append_body(scratch_, bytes_of(message) <= options_.message_bytes_max ? message : beginning_of(message));
     const std::string_view body = std::string_view(scratch_).substr(frame_head_bytes);
-    if (body.size() > body_bytes_max)
-        return fail(Errc::invalid_argument, "message too large for the journal");
+    TP_ASSERT(body.size() <= body_bytes_max);
     std::string head;
     append_little(head, frame_magic);
     append_little(head, static_cast<std::uint32_t>(body.size()));

@@ -47,6 +47,9 @@ class Journal {
         std::uint64_t soft_bytes = 16u << 20;
         // Behind the soft bound, for what is still in flight. Beyond it append() fails.
         std::uint64_t hard_bytes = 64u << 20;
+        // Of topic, payload and properties together. Of a larger message only the topic and the beginning of
+        // the payload are kept: it must be answered to the broker, or it comes again for ever.
+        std::uint64_t message_bytes_max = 1u << 20;
         // Taken ahead of the end.
         std::uint64_t reserve_bytes = 1u << 20;
     };
@@ -70,8 +73,9 @@ class Journal {
     Journal(const Journal&) = delete;
     Journal& operator=(const Journal&) = delete;
 
-    // After success the message survives kill -9. A failure (full beyond the hard bound, or io) means that
-    // the caller must not return to Paho: it aborts the process, so that no PUBACK leaves.
+    // After success the message survives kill -9 (larger than message_bytes_max: its beginning). A failure
+    // (full beyond the hard bound, or io) means that the caller must not return to Paho: it aborts the
+    // process, so that no PUBACK leaves.
     Result<void> append(const Incoming& message);
 
     // The next frames after the last read, at least one if there is one, up to `bytes_max`. Never blocks.

@@ -131,6 +131,9 @@ TEST(DecodeTest, SizesHaveBounds) {
     EXPECT_EQ(problem_of(event("{\"a\":\"" + std::string(100, 'x') + "\"}"), {"s1", 100, 10}),
               Problem::too_large);
     EXPECT_EQ(problem_of(event("[{},{},{}]"), {"s1", 100, 2}), Problem::too_many_items);
+    store::Incoming cut_short = event("{}");  // what is left may look whole
+    cut_short.left_out_bytes = 1;
+    EXPECT_EQ(problem_of(cut_short, {}), Problem::too_large);
     EXPECT_THAT(decode(event("[{},{}]"), {"s1", 100, 2}).items, SizeIs(2));
 }
 

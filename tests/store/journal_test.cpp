@@ -100,6 +100,28 @@ TEST_F(JournalTest, AMessageComesBackWithEverythingThatCameWithIt) {
     EXPECT_TRUE(all[0].may_be_decoded);
 }
 
+TEST_F(JournalTest, OfATooLargeMessageTheBeginningIsKeptAndTheRestIsCounted) {
+    // Refusing it would end the process, and the broker would send it again for ever.
+    options_.message_bytes_max = 10'000;
+    open();
+    Incoming properties = message("{}");
+    properties.user_properties = {{"a", std::string(6'000, 'x')}, {"b", std::string(6'000, 'y')}};
+    ASSERT_TRUE(journal_->append(properties));
+    append(std::string(20'000, 'z'));
+    append("next");
+    open();
+    const auto all = frames();
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0].message.topic, properties.topic);
+    EXPECT_EQ(all[0].message.payload, "{}");
+    EXPECT_THAT(all[0].message.user_properties, IsEmpty());
+    EXPECT_GE(all[0].message.left_out_bytes, 12'000U);
+    EXPECT_EQ(all[1].message.payload, std::string(4'096, 'z'));
+    EXPECT_EQ(all[1].message.left_out_bytes, 20'000U - 4'096U);
+    EXPECT_EQ(all[2].message.payload, "next");
+    EXPECT_EQ(all[2].message.left_out_bytes, 0U);
+}
+
 TEST_F(JournalTest, WhatIsNotCommittedComesAgainAfterAKill) {
     open();
     for (const char* text : {"one", "two", "three"}) append(text);
