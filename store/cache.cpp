@@ -1,5 +1,8 @@
 #include "store/cache.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 #include "gateway/core/log.hpp"
 #include "store/environment.hpp"
 
@@ -17,6 +20,11 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
             auto environment = Environment::open(wanted);
             if (!environment) return environment.error();
             self->environment_ = std::move(*environment);
+            // Reading behind the end of the mapped file would end the process (SIGBUS), at every start.
+            std::error_code unknown;
+            const auto bytes = std::filesystem::file_size(options.folder / "data.mdb", unknown);
+            if (!unknown && bytes < self->environment_->used_bytes())
+                return fail(Errc::damaged, "data.mdb ends before its last used page");
             auto txn = self->environment_->begin_write();
             if (!txn) return txn.error();
             const auto vault = txn->open_table("vault");
@@ -35,7 +43,8 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
         if (!unreadable || self->replaced_) return opened.error();
         const auto aside = set_aside(options.folder);
         if (!aside) return aside.error();
-        log::error("store", "the cache is damaged and begins anew", {{"kept_in", aside->string()}});
+        log::error("store", "the cache is damaged and begins anew",
+                   {{"why", opened.error().context}, {"kept_in", aside->string()}});
         self->replaced_ = true;
     }
 }

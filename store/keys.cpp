@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "gateway/core/assert.hpp"
+#include "gateway/core/log.hpp"
 
 namespace touchpoint::store {
 namespace {
@@ -49,6 +51,13 @@ Result<void> make_key(const std::filesystem::path& path) {
 Result<std::string> read_or_make(const std::filesystem::path& path) {
     if (::access(path.c_str(), F_OK) != 0) {
         if (errno != ENOENT) return io_error(path, "read");
+        // Keys are durable before the first event is: here one was lost, and whoever put it away must know.
+        if (std::filesystem::exists(path.parent_path().parent_path() / "events" / "data.mdb"))
+            log::error(
+                "store",
+                "a key of this box is missing and is made anew: what the old one closed (quarantine, raw "
+                "identifiers) stays closed, and customers get other pseudonyms; a backup of the key heals it",
+                {{"key", path.string()}});
         if (const auto made = make_key(path); !made) return made.error();
     }
     const File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -56,8 +65,10 @@ Result<std::string> read_or_make(const std::filesystem::path& path) {
     std::string key(key_bytes + 1, '\0');
     const ssize_t size = ::read(file.fd, key.data(), key.size());
     if (size != static_cast<ssize_t>(key_bytes))
-        return fail(Errc::damaged, path.string() + " is not a key of " + std::to_string(key_bytes) +
-                                       " bytes: restore it from a backup of this box");
+        return fail(Errc::damaged,
+                    path.string() + " is not a key of " + std::to_string(key_bytes) +
+                        " bytes: restore it from a backup of this box; without one remove it, then "
+                        "a new one is made");
     key.resize(key_bytes);
     return key;
 }

@@ -57,6 +57,18 @@ TEST_F(CacheTest, DevicesAreKeptAndReplaced) {
     EXPECT_THAT(*cache_->devices(), ElementsAre(Pair("kiosk/k7", "{\"a\":1}"), Pair("pos/t1", "{\"b\":2}")));
 }
 
+TEST_F(CacheTest, ACacheThatWasCutOffIsSetAsideAndDoesNotEndTheProcess) {
+    open();
+    std::vector<Identity> many;
+    for (int i = 0; i < 500; ++i) many.push_back({"p1-" + std::to_string(i), std::string(100, 'x')});
+    ASSERT_TRUE(cache_->put_identities(many));
+    cache_.reset();
+    std::filesystem::resize_file(folder_.path() / "cache" / "data.mdb", 9'000);
+    open();
+    EXPECT_TRUE(cache_->replaced());
+    EXPECT_TRUE(cache_->put_identities(many));
+}
+
 TEST_F(CacheTest, ADamagedCacheIsSetAsideAndBeginsAnew) {
     open();
     EXPECT_FALSE(cache_->replaced());
