@@ -81,7 +81,7 @@ json::object store_json(const store::StoreStats& store) {
             {"ids_reused", store.ids_reused},
             {"file_bytes", store.file_bytes},
             {"used_bytes", store.live_bytes},
-            {"limit_bytes", store.map_bytes},
+            {"limit_bytes", store.limit_bytes},
             {"dedup_ids", store.dedup_ids},
             {"consumers", std::move(consumers)}};
 }

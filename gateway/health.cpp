@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 // A trouble that heals by itself within this time is not shown: brokers restart, platforms hiccup.
 constexpr milliseconds broker_grace{10'000};
 constexpr milliseconds platform_grace{60'000};
-// Of the largest size of the events file.
+// Of the room for events.
 constexpr std::uint64_t filling_percent = 80;
 constexpr std::uint64_t full_percent = 95;
 
@@ -24,8 +24,10 @@ constexpr const char* edit_config = "/etc/touchpoint/touchpoint.toml";
 bool lasted(const Snapshot& s, UtcTime since, milliseconds grace) { return s.now - since >= grace; }
 
 std::uint64_t used_percent(const store::StoreStats& store) {
-    return store.map_bytes == 0 ? 0 : store.live_bytes * 100 / store.map_bytes;
+    return store.limit_bytes == 0 ? 0 : store.live_bytes * 100 / store.limit_bytes;
 }
+
+bool full(const store::StoreStats& store) { return store.full || used_percent(store) >= full_percent; }
 
 std::uint64_t held(const store::StoreStats& store) {
     std::uint64_t events = 0;
@@ -49,14 +51,15 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "look at the disk: dmesg --level=err,warn; replace the card if it reports errors",
              "journalctl -u touchpoint -n 50"});
     const std::uint64_t used = used_percent(s.store);
-    const std::string room = spoken_bytes(s.store.live_bytes) + " of " + spoken_bytes(s.store.map_bytes) +
+    const std::string room = spoken_bytes(s.store.live_bytes) + " of " + spoken_bytes(s.store.limit_bytes) +
                              " (" + std::to_string(used) + " %) hold " + grouped(held(s.store)) + " events. ";
-    if (used >= full_percent)
+    if (full(s.store))
         out.push_back(
             {"store-full", "", Severity::error, "the room for events is full",
              room + "New events stay with the broker until there is room; when its queue is full too, they "
                     "are lost.",
-             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
+             "bring the platform back (see below); is the disk itself full (df)? or raise store.bytes in " +
+                 std::string(edit_config),
              status_command});
     else if (used >= filling_percent)
         out.push_back(
@@ -76,7 +79,7 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
 void add_link(const Snapshot& s, std::vector<Condition>& out) {
     const devices::LinkStats& link = s.link;
     if (link.closed_for_room) {
-        if (lasted(s, link.since, broker_grace))
+        if (!full(s.store) && lasted(s, link.since, broker_grace))
             out.push_back({"intake-paused", "", Severity::warning,
                            "events come faster than the disk takes them; the connection to the broker is "
                            "closed for now",
@@ -95,10 +98,27 @@ void add_link(const Snapshot& s, std::vector<Condition>& out) {
     }
 }
 
-std::string refused_words(int status) {
-    if (status == 401 || status == 403)
-        return "the platform refuses this gateway's credential (HTTP " + std::to_string(status);
-    return "the platform does not know this address (HTTP " + std::to_string(status);
+// What a destination that is paused refuses, as one reads it in the status of its answer.
+struct Refusal {
+    const char* code;
+    const char* words;
+    std::string remedy;
+};
+
+Refusal refusal(int status) {
+    const std::string config = edit_config;
+    if (status == 401 || status == 403 || status == 407)
+        return {"uplink-credential", "the platform refuses this gateway's credential",
+                "put the new token or password into the file that the destination names in " + config +
+                    "; it is read at the next try"};
+    if (status == 404 || status == 410 || (status >= 300 && status < 400))
+        return {"uplink-address", "the platform does not know this address",
+                "correct the url of the destination in " + config + ", then: systemctl restart touchpoint"};
+    return {
+        "uplink-refused", "the platform refuses whatever this gateway sends",
+        "show this to the platform's operator: not single events are refused, but all; is the destination's "
+        "format right in " +
+            config + "?"};
 }
 
 void add_push(const Snapshot& s, std::vector<Condition>& out) {
@@ -108,15 +128,11 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
         const std::string place = push.host + ", destination " + stats.name;
         const std::string check = std::string(status_command) + "; tries again by itself every minute or so";
         if (stats.state == uplink::PushState::paused) {
-            const bool credential = stats.last_status == 401 || stats.last_status == 403;
+            const Refusal what = refusal(stats.last_status);
             out.push_back(
-                {credential ? "uplink-credential" : "uplink-address", stats.name, Severity::error,
-                 refused_words(stats.last_status) + ", " + place + ")", waiting(s, waits),
-                 credential ? "put the new token or password into the file that the destination names in " +
-                                  std::string(edit_config) + "; it is read at the next try"
-                            : "correct the url of the destination in " + std::string(edit_config) +
-                                  ", then: systemctl restart touchpoint",
-                 check});
+                {what.code, stats.name, Severity::error,
+                 std::string(what.words) + " (HTTP " + std::to_string(stats.last_status) + ", " + place + ")",
+                 waiting(s, waits), what.remedy, check});
         } else if (stats.state == uplink::PushState::retrying && lasted(s, stats.since, platform_grace)) {
             const std::string why = stats.last_status != 0
                                         ? "HTTP " + std::to_string(stats.last_status)
@@ -148,7 +164,7 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
                            "the destination " + consumer.name +
                                " was removed from the configuration and still holds events",
                            grouped(backlog(s.store, consumer.name).events) +
-                               " events are kept for it and take room until it lets them go.",
+                               " events are kept for it and are never sent; nothing else deletes them.",
                            "put it back into " + std::string(edit_config) + " if that was a mistake",
                            status_command});
 }
@@ -230,7 +246,7 @@ HttpResponse readyz(const Snapshot& snapshot) {
         if (holds) reasons += (reasons.empty() ? "" : ",") + json_string(reason);
     };
     add(snapshot.store_failed, "store-failed");
-    add(used_percent(snapshot.store) >= full_percent, "store-full");
+    add(full(snapshot.store), "store-full");
     add(snapshot.link.closed_for_room, "intake-paused");
     add(!snapshot.link.connected && !snapshot.link.closed_for_room, "broker-unreachable");
     const bool ready = reasons.empty();

@@ -120,7 +120,7 @@ void add_intake(Exposition& out, const Snapshot& s) {
                 "Retained messages on event topics, which are no events")
         .value(intake.retained_ignored);
     out.counter("touchpoint_intake_possible_repeats_total",
-                "Events without an id that the broker may have given twice")
+                "Messages that the broker marked as given before (DUP)")
         .value(intake.possible_repeats);
     out.counter("touchpoint_intake_masked_total", "Card-like numbers masked").value(intake.masked);
     out.counter("touchpoint_receipts_total", "Receipts sent to devices").value(intake.receipts);
@@ -146,7 +146,8 @@ void add_store(Exposition& out, const store::StoreStats& store) {
         out.value(seconds(store.oldest[stream]), {{"stream", std::string(name(stream))}});
     out.gauge("touchpoint_store_file_bytes", "Size of the events file").value(store.file_bytes);
     out.gauge("touchpoint_store_used_bytes", "Bytes of it in use").value(store.live_bytes);
-    out.gauge("touchpoint_store_limit_bytes", "Largest size of it").value(store.map_bytes);
+    out.gauge("touchpoint_store_limit_bytes", "Bytes in use at which no more events are taken")
+        .value(store.limit_bytes);
     out.gauge("touchpoint_store_dedup_ids", "Ids remembered to recognise repeats").value(store.dedup_ids);
 }
 

@@ -22,7 +22,7 @@ struct TailEntry {
     std::size_t bytes = 0;   // of the payload
     std::size_t events = 0;  // admitted from it
     std::size_t rejected = 0;
-    std::string verdict;  // "admitted", "rejected", "partly", "retained", "duplicate", ...: a word
+    std::string verdict;  // "admitted", "rejected", "retained", "status": a word
     std::string detail;   // the first broken rule, without anything from the payload
 };
 

@@ -170,6 +170,7 @@ Result<void> EventStore::Impl::open() {
         Result<void> opened = fail(Errc::damaged, "marked as damaged by an earlier run");
         if (!std::filesystem::exists(mark)) opened = open_environment(replaced ? old_epoch : known);
         if (opened) break;
+        if (opened.error().code == Errc::full) return fail(Errc::io, opened.error().context);
         if (opened.error().code != Errc::damaged || replaced) return opened;
         source_->environment.reset();
         const auto aside = set_aside(options_.folder);
@@ -199,8 +200,9 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
                                           .no_meta_sync = true});
     if (!environment) return environment.error();
     source_->environment = std::move(*environment);
+    // What is held can be read and acknowledged without room on the disk, and free pages can be used again.
     if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled)
-        return fail(Errc::io, filled.error().context);
+        log::warning("store", "no room on disk ahead of the events", {{"why", filled.error().context}});
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     const auto table = txn->open_table("");
@@ -533,7 +535,7 @@ void EventStore::Impl::refresh_stats() {
         stats_.oldest[stream] = front.recorded;
     }
     stats_.live_bytes = live_bytes_;
-    stats_.map_bytes = source_->environment->map_bytes();
+    stats_.limit_bytes = options_.bytes_max;
     stats_.file_bytes = source_->environment->used_bytes();
     stats_.dedup_ids = log_->dedup_ids();
 }
@@ -541,6 +543,7 @@ void EventStore::Impl::refresh_stats() {
 StoreStats EventStore::Impl::stats() const {
     const std::lock_guard lock(mutex_);
     StoreStats copy = stats_;
+    copy.full = blocked_;
     for (const auto& [name, consumer] : positions_.all()) copy.consumers.push_back(consumer);
     return copy;
 }

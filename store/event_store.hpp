@@ -91,8 +91,9 @@ struct StoreStats {  // one consistent picture, taken between commits
     PerStream<std::uint64_t> bytes;   // of chunks held
     PerStream<UtcTime> oldest;        // recorded time of the oldest held; 0 when none
     std::uint64_t file_bytes = 0;
-    std::uint64_t live_bytes = 0;  // used pages
-    std::uint64_t map_bytes = 0;
+    std::uint64_t live_bytes = 0;   // used pages
+    std::uint64_t limit_bytes = 0;  // of live_bytes: from here on no events are taken
+    bool full = false;              // that is so now, or the disk itself has no room
     std::uint64_t dedup_ids = 0;
     std::vector<ConsumerState> consumers;
 };

@@ -51,6 +51,26 @@ TEST(HealthTest, ARefusedCredentialSaysWhatWaitsAndWhatToDo) {
     EXPECT_THAT(codes(s), ElementsAre("uplink-address"));
 }
 
+TEST(HealthTest, APlatformThatRefusesEveryEventIsNotCalledAWrongAddress) {
+    Snapshot s = healthy();
+    s.push[0].stats.state = uplink::PushState::paused;
+    s.push[0].stats.last_status = 422;
+    EXPECT_THAT(codes(s), ElementsAre("uplink-refused"));
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("refuses whatever this gateway sends (HTTP 422"));
+    s.push[0].stats.last_status = 301;
+    EXPECT_THAT(codes(s), ElementsAre("uplink-address"));
+}
+
+TEST(HealthTest, AStoreThatTakesNothingIsFullWhateverItsPercentage) {
+    Snapshot s = healthy();
+    s.store.full = true;  // the disk itself, say
+    s.link.connected = false;
+    s.link.closed_for_room = true;
+    s.link.since = s.started;
+    EXPECT_THAT(codes(s), ElementsAre("store-full"));
+    EXPECT_EQ(readyz(s).body, "{\"ready\":false,\"reasons\":[\"store-full\",\"intake-paused\"]}\n");
+}
+
 TEST(HealthTest, WhatHealsByItselfIsShownOnlyWhenItLasts) {
     Snapshot s = healthy();
     s.link.connected = false;
@@ -75,7 +95,7 @@ TEST(HealthTest, TheWorstStandsFirst) {
 TEST(HealthTest, ReadinessNamesItsReasons) {
     Snapshot s = healthy();
     s.link.connected = false;
-    s.store.live_bytes = s.store.map_bytes;
+    s.store.live_bytes = s.store.limit_bytes;
     const HttpResponse answer = readyz(s);
     EXPECT_EQ(answer.status, 503u);
     EXPECT_EQ(answer.body, "{\"ready\":false,\"reasons\":[\"store-full\",\"broker-unreachable\"]}\n");
@@ -86,7 +106,7 @@ TEST(HealthTest, EveryConditionHasAllFourTexts) {
     Snapshot s = healthy();
     s.store_failed = s.cache_replaced = true;
     s.clock_trusted = false;
-    s.store.live_bytes = s.store.map_bytes;
+    s.store.live_bytes = s.store.limit_bytes;
     s.link.connected = false;
     s.link.since = s.started;
     s.push[0].stats.state = uplink::PushState::retrying;

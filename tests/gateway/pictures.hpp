@@ -19,7 +19,7 @@ inline gateway::Snapshot healthy() {
     s.link.connected = true;
     s.link.since = s.started;
     s.store.epoch = "e1";
-    s.store.map_bytes = 1000u << 20;
+    s.store.limit_bytes = 1000u << 20;
     s.store.live_bytes = 30u << 20;
     store::ConsumerState consumer;
     consumer.name = "platform";

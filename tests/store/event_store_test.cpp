@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <random>
 #include <thread>
@@ -405,11 +407,45 @@ TEST_F(EventStoreTest, AtItsBoundTheStoreTakesNothingUntilAcknowledgementsMadeRo
         }));
     }
     ASSERT_TRUE(store_->disk_full());
+    EXPECT_TRUE(store_->stats().full);
     ASSERT_LT(taken, 150);
     ASSERT_GT(taken, 10);
     ASSERT_TRUE(store_->acknowledge("platform", Stream::sales, store_->horizon(Stream::sales)));
     EXPECT_TRUE(wait_for(room));
     EXPECT_TRUE(wait_for([&] { return store_->horizon(Stream::sales) == static_cast<Sequence>(taken); }));
+    EXPECT_EQ(failure_, std::nullopt);
+}
+
+// A gateway that does not start could not bring away what it holds.
+TEST_F(EventStoreTest, ADiskWithoutRoomKeepsNobodyFromReadingWhatIsThere) {
+    options_.consumers = {reads_all("platform")};
+    open();
+    put({event("a"), event("b")});
+    const std::uint64_t used = store_->stats().file_bytes;
+    close();
+    const auto file = options_.folder / "data.mdb";
+    std::filesystem::resize_file(file, used);
+    const auto signal_before =
+        ::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, like on a full disk
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit nothing_more{used, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &nothing_more), 0);
+    const auto opened = try_open();
+    if (opened) {
+        start();
+        EXPECT_EQ(seen(Stream::sales), (std::vector<std::string>{"a", "b"}));
+        Event one = event("c");
+        one.urgent = true;
+        store::Submission submission;
+        submission.events.push_back(std::move(one));
+        EXPECT_TRUE(store_->submit(std::move(submission)));
+        EXPECT_TRUE(wait_for([&] { return store_->disk_full(); }));
+    }
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ::signal(SIGXFSZ, signal_before);
+    ASSERT_TRUE(opened) << opened.error().context;
+    EXPECT_TRUE(wait_for([&] { return store_->horizon(Stream::sales) == 3; }));
     EXPECT_EQ(failure_, std::nullopt);
 }
 
