@@ -43,7 +43,8 @@ using std::chrono::seconds;
 constexpr milliseconds tick_every{250};
 // Topic and properties of one message (devices/README.md, "Limits"); what has more goes to quarantine.
 constexpr std::size_t properties_bytes_max = 512u << 10;
-constexpr seconds status_every{60};           // the retained gateway status is said again, for clocks without a battery
+constexpr seconds status_every{
+    60};  // the retained gateway status is said again, for clocks without a battery
 constexpr milliseconds clock_step_min{2000};  // smaller jumps are a clock being slewed
 // A watchdog is fed by the loops: the reader must have answered and the committer have moved within this.
 constexpr seconds loops_stuck_after{30};
@@ -76,7 +77,9 @@ std::uint64_t bytes_from_disk(const std::filesystem::path& path) {
 class Daemon::Impl {
   public:
     Impl(config::Settings settings, Surroundings surroundings)
-        : settings_(std::move(settings)), surroundings_(std::move(surroundings)), clock_(surroundings_.clock) {}
+        : settings_(std::move(settings)),
+          surroundings_(std::move(surroundings)),
+          clock_(surroundings_.clock) {}
 
     Result<void> open();
     int run();
@@ -154,6 +157,7 @@ class Daemon::Impl {
     SteadyTime committer_moved_;
     SteadyTime reader_answered_;
     bool reader_asked_ = false;
+    std::optional<RunMark> run_mark_;
     LastEnd last_end_ = LastEnd::first_start;
     bool new_epoch_ = false;
 };
@@ -161,7 +165,8 @@ class Daemon::Impl {
 Result<void> Daemon::Impl::open() {
     log::set_level(settings_.log_level);
     started_utc_ = clock_.utc();
-    started_ = last_beat_ = last_status_ = last_clock_look_ = committer_moved_ = reader_answered_ = clock_.steady();
+    started_ = last_beat_ = last_status_ = last_clock_look_ = committer_moved_ = reader_answered_ =
+        clock_.steady();
     last_clock_utc_ = started_utc_;
     if (const auto opened = open_store(); !opened) return opened;
     if (const auto opened = open_devices(); !opened) return opened;
@@ -175,6 +180,9 @@ Result<void> Daemon::Impl::open_store() {
     std::filesystem::create_directories(path, made);
     if (made) return fail(Errc::io, "cannot make " + path.string() + ": " + made.message());
     const bool first_start = !std::filesystem::exists(path / "events" / "data.mdb");
+
+    run_mark_.emplace((path / "running").string());
+    last_end_ = run_mark_->last_end(surroundings_.boot_id, first_start);
 
     auto keys = store::open_keys(path / "keys");
     if (!keys) return keys.error();
@@ -193,7 +201,9 @@ Result<void> Daemon::Impl::open_store() {
     options.dedup_ids = settings_.store.dedup_ids;
     options.boot_id = surroundings_.boot_id;
     options.random = surroundings_.random;
-    for (const uplink::PushOptions& push : settings_.push) options.consumers.push_back(uplink::Pusher::consumer(push));
+    options.look_first = last_end_ == LastEnd::killed || last_end_ == LastEnd::power_cut;
+    for (const uplink::PushOptions& push : settings_.push)
+        options.consumers.push_back(uplink::Pusher::consumer(push));
     auto store = store::EventStore::open(std::move(options), *cache_, clock_);
     if (!store) return store.error();
     store_ = std::move(*store);
@@ -210,7 +220,7 @@ Result<void> Daemon::Impl::open_store() {
     if (!journal) return journal.error();
     journal_ = std::move(*journal);
     durable_journal_end_ = journal_->read_position();
-    last_end_ = RunMark::begin((path / "running").string(), surroundings_.boot_id, first_start);
+    run_mark_->begin(surroundings_.boot_id);
 
     reader_ = std::make_unique<store::Worker>("reader");
     return {};
@@ -218,12 +228,13 @@ Result<void> Daemon::Impl::open_store() {
 
 Result<void> Daemon::Impl::open_devices() {
     devices::AdmissionOptions admission = settings_.admission;
-    admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id), *box_,
-                       [this](const std::string& pseudonym) {
-                           const auto sealed = cache_->sealed_identity(pseudonym);
-                           return sealed && sealed->has_value();
-                       },
-                       surroundings_.random);
+    admission_.emplace(
+        std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id), *box_,
+        [this](const std::string& pseudonym) {
+            const auto sealed = cache_->sealed_identity(pseudonym);
+            return sealed && sealed->has_value();
+        },
+        surroundings_.random);
     if (const auto rows = cache_->devices(); rows)
         registry_.load(*rows);
     else
@@ -259,7 +270,8 @@ void Daemon::Impl::open_uplink() {
     for (const uplink::PushOptions& push : settings_.push)
         pushers_.push_back(std::make_unique<uplink::Pusher>(
             push, settings_.gateway.id, settings_.gateway.store,
-            uplink::Pusher::Parts{loop_, *store_, *reader_, clock_, cache_.get(), &*box_, surroundings_.random}));
+            uplink::Pusher::Parts{loop_, *store_, *reader_, clock_, cache_.get(), &*box_,
+                                  surroundings_.random}));
 }
 
 Result<void> Daemon::Impl::open_http() {
@@ -269,8 +281,8 @@ Result<void> Daemon::Impl::open_http() {
     limits.idle = settings_.http_local.idle;
     limits.read = settings_.http_local.read;
     limits.write = settings_.http_local.write;
-    routes_.emplace(RouteParts{[this] { return snapshot(); }, [this] { return http_local_->stats(); }, tail_, *store_,
-                               *reader_, *box_});
+    routes_.emplace(RouteParts{[this] { return snapshot(); }, [this] { return http_local_->stats(); }, tail_,
+                               *store_, *reader_, *box_});
     intake_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
     http_local_ = std::make_unique<HttpServer>(loop_, limits, local_routes(*routes_));
     const auto& listen = settings_.http_local.listen;
@@ -297,7 +309,8 @@ int Daemon::Impl::run() {
     store_->start(
         journal_->position(0),
         [this](store::HorizonNote note) {
-            auto held = std::make_shared<store::HorizonNote>(std::move(note));  // asio wants a copyable handler
+            auto held =
+                std::make_shared<store::HorizonNote>(std::move(note));  // asio wants a copyable handler
             asio::post(loop_, [this, held] { settled(std::move(*held)); });
         },
         [this](const Error& error) {
@@ -318,9 +331,11 @@ int Daemon::Impl::run() {
                 failed(std::string("a push destination ended: ") + e.what());
             }
         });
-    submit_own(events_->started(clock_.utc(), surroundings_.version, last_end_, new_epoch_, clock_.trusted()));
-    log::info("gateway", "started",
-              {{"version", surroundings_.version}, {"epoch", store_->epoch()}, {"last_end", name(last_end_)}});
+    submit_own(
+        events_->started(clock_.utc(), surroundings_.version, last_end_, new_epoch_, clock_.trusted()));
+    log::info(
+        "gateway", "started",
+        {{"version", surroundings_.version}, {"epoch", store_->epoch()}, {"last_end", name(last_end_)}});
     pump_soon();  // what the journal still holds comes first; the link opens with the first tick
     tick();
     sd_notify(0, ("READY=1\nSTATUS=" + status_line(snapshot())).c_str());
@@ -355,7 +370,8 @@ void Daemon::Impl::drive_link(SteadyTime now) {
     room.journal_has_reserve = journal_->reserve();
     room.store_full = store_->disk_full();
     switch (link_policy_->tick(now, room)) {
-        case devices::LinkAction::nothing: break;
+        case devices::LinkAction::nothing:
+            break;
         case devices::LinkAction::connect:
             if (!link_->connect()) link_policy_->lost(now);
             break;
@@ -384,8 +400,8 @@ void Daemon::Impl::beat(SteadyTime now) {
     const store::StoreStats stats = store_->stats();
     std::uint64_t held = 0;
     for (const Stream stream : all_streams) held += stats.events[stream];
-    submit_own(events_->heartbeat(clock_.utc(), std::chrono::duration_cast<milliseconds>(now - started_), held,
-                                  clock_.trusted()));
+    submit_own(events_->heartbeat(clock_.utc(), std::chrono::duration_cast<milliseconds>(now - started_),
+                                  held, clock_.trusted()));
 }
 
 void Daemon::Impl::submit_own(Event event) {
@@ -418,8 +434,10 @@ std::string Daemon::Impl::status_members(std::string_view state) const {
         delivering = delivering || push == uplink::PushState::idle || push == uplink::PushState::delivering;
     }
     const bool accepting = state == "online";
-    std::string text = "\"state\":" + json_string(state) +
-                       ",\"uplink\":" + (pushers_.empty() ? "\"none\"" : delivering ? "\"online\"" : "\"offline\"") +
+    std::string text = "\"state\":" + json_string(state) + ",\"uplink\":" +
+                       (pushers_.empty() ? "\"none\""
+                        : delivering     ? "\"online\""
+                                         : "\"offline\"") +
                        ",\"accepting\":" + (accepting ? "true" : "false") + ",\"streams\":[";
     for (const Stream stream : all_streams) {
         if (stream == Stream::quarantine || !accepting) continue;
@@ -469,7 +487,8 @@ void Daemon::Impl::pump() {
     link_->rearm();
     const devices::Intake::Step step = intake_->step();
     if (step.failed) return failed("the journal cannot be read");
-    // At once: between two ticks a burst can run through the journal's whole reserve, and a full one is our end.
+    // At once: between two ticks a burst can run through the journal's whole reserve, and a full one is our
+    // end.
     const bool tight = journal_->above_soft_bound() || !journal_->reserve();
     if (tight && link_policy_->open() && !stopping_ && !failed_) drive_link(clock_.steady());
     if (step.more && !step.waiting_for_room) pump_soon();
@@ -503,7 +522,8 @@ void Daemon::Impl::reload() {
     if (!surroundings_.reload) return;
     const auto fresh = surroundings_.reload();
     if (!fresh) {
-        log::error("gateway", "configuration not taken over, the old one stays", {{"why", fresh.error().context}});
+        log::error("gateway", "configuration not taken over, the old one stays",
+                   {{"why", fresh.error().context}});
         return;
     }
     log::set_level(fresh->log_level);
@@ -515,8 +535,9 @@ void Daemon::Impl::reload() {
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
     const SteadyTime end = clock_.steady() + deadline;
-    // This runs inside a handler. What that handler has posted before stands in a queue of its own (one loop thread),
-    // which of all functions only poll and poll_one look into: without it a stop waits out every deadline.
+    // This runs inside a handler. What that handler has posted before stands in a queue of its own (one loop
+    // thread), which of all functions only poll and poll_one look into: without it a stop waits out every
+    // deadline.
     while (!done() && !loop_.stopped() && clock_.steady() < end)
         if (loop_.poll_one() == 0) loop_.run_one_for(milliseconds(5));
 }
@@ -525,7 +546,8 @@ void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>&
 void Daemon::Impl::end_pushers() {
     for (const auto& pusher : pushers_) pusher->stop();
     run_until(stop_pushers_max, [this] {
-        return std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
+        return std::all_of(pushers_.begin(), pushers_.end(),
+                           [](const auto& pusher) { return pusher->ended(); });
     });
 }
 
@@ -548,8 +570,9 @@ void Daemon::Impl::stop() {
     end_pushers();
     store_->stop();
     run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut
-    if (!failed_) RunMark::end((settings_.store.path / "running").string());
-    log::info("gateway", "stopped", {{"took_ms", std::chrono::duration_cast<milliseconds>(clock_.steady() - began).count()}});
+    if (!failed_) run_mark_->end();
+    log::info("gateway", "stopped",
+              {{"took_ms", std::chrono::duration_cast<milliseconds>(clock_.steady() - began).count()}});
     loop_.stop();
 }
 

@@ -10,10 +10,14 @@ namespace touchpoint::gateway {
 
 std::string_view name(LastEnd end) {
     switch (end) {
-        case LastEnd::first_start: return "first-start";
-        case LastEnd::orderly: return "orderly";
-        case LastEnd::killed: return "killed";
-        case LastEnd::power_cut: return "power-cut";
+        case LastEnd::first_start:
+            return "first-start";
+        case LastEnd::orderly:
+            return "orderly";
+        case LastEnd::killed:
+            return "killed";
+        case LastEnd::power_cut:
+            return "power-cut";
     }
     return "?";
 }
@@ -62,17 +66,15 @@ Event GatewayEvents::clock_stepped(UtcTime now, std::chrono::milliseconds by) {
     return make(now, "clock-stepped", {{"step_ms", std::to_string(by.count())}});
 }
 
-LastEnd RunMark::begin(const std::string& path, const std::string& boot_id, bool first_start) {
-    LastEnd last = first_start ? LastEnd::first_start : LastEnd::orderly;
-    if (std::ifstream in(path); in && !first_start) {
-        std::string boot;
-        std::getline(in, boot);
-        last = boot == boot_id ? LastEnd::killed : LastEnd::power_cut;
-    }
-    std::ofstream(path) << boot_id << "\n";
-    return last;
+LastEnd RunMark::last_end(const std::string& boot_id, bool first_start) const {
+    if (first_start) return LastEnd::first_start;
+    std::ifstream in(path_);
+    std::string boot;
+    if (!std::getline(in, boot)) return LastEnd::orderly;
+    return boot == boot_id ? LastEnd::killed : LastEnd::power_cut;
 }
 
-void RunMark::end(const std::string& path) { ::unlink(path.c_str()); }
+void RunMark::begin(const std::string& boot_id) const { std::ofstream(path_) << boot_id << "\n"; }
+void RunMark::end() const { ::unlink(path_.c_str()); }
 
 }  // namespace touchpoint::gateway

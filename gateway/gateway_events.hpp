@@ -1,5 +1,5 @@
-// What the gateway says of itself to the platform, so that silence and death differ: `system.gateway` events in
-// the stream telemetry. Pure apart from the ids.
+// What the gateway says of itself to the platform, so that silence and death differ: `system.gateway` events
+// in the stream telemetry. Pure apart from the ids.
 //
 // The events: uplink/README.md.
 #pragma once
@@ -29,10 +29,12 @@ class GatewayEvents {
     GatewayEvents(std::string gateway_id, std::string store_id, UlidMaker ulids)
         : source_("/stores/" + store_id + "/gateway/" + gateway_id), ulids_(std::move(ulids)) {}
 
-    Event started(UtcTime now, const std::string& version, LastEnd last_end, bool new_epoch, bool clock_trusted);
+    Event started(UtcTime now, const std::string& version, LastEnd last_end, bool new_epoch,
+                  bool clock_trusted);
     Event stopping(UtcTime now, std::chrono::milliseconds uptime);
     // Every `heartbeat` seconds: alive, and how much waits.
-    Event heartbeat(UtcTime now, std::chrono::milliseconds uptime, std::uint64_t events_held, bool clock_trusted);
+    Event heartbeat(UtcTime now, std::chrono::milliseconds uptime, std::uint64_t events_held,
+                    bool clock_trusted);
     Event clock_stepped(UtcTime now, std::chrono::milliseconds by);
 
   private:
@@ -46,9 +48,14 @@ class GatewayEvents {
 // A file in the data folder that stands there while a gateway runs; it holds the boot id.
 class RunMark {
   public:
-    // How the last run ended, told by what it left; then marks this one.
-    static LastEnd begin(const std::string& path, const std::string& boot_id, bool first_start);
-    static void end(const std::string& path);
+    explicit RunMark(std::string path) : path_(std::move(path)) {}
+    // How the last run ended, told by what it left.
+    LastEnd last_end(const std::string& boot_id, bool first_start) const;
+    void begin(const std::string& boot_id) const;
+    void end() const;
+
+  private:
+    std::string path_;
 };
 
 }  // namespace touchpoint::gateway

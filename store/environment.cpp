@@ -3,11 +3,14 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <vector>
 
@@ -70,6 +73,37 @@ bool made_elsewhere(const std::filesystem::path& file) {
     const int theirs = sizeof(void*) == 8 ? 12 : 16;
     return whole && (std::memcmp(head + theirs, little, 4) == 0 || std::memcmp(head + theirs, big, 4) == 0 ||
                      std::memcmp(head + ours, big, 4) == 0);
+}
+
+// In a child of its own, which may die of what it reads.
+bool walk_all_rows(const char* folder) {
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    for (const int fatal : {SIGSEGV, SIGBUS, SIGABRT}) ::signal(fatal, SIG_DFL);
+    ::signal(SIGALRM, SIG_DFL);
+    ::alarm(Environment::walk_max_s);
+    MDB_env* handle = nullptr;
+    MDB_txn* reading = nullptr;
+    MDB_dbi table = 0;
+    if (mdb_env_create(&handle) != 0 || mdb_env_open(handle, folder, MDB_RDONLY | MDB_NOLOCK, 0600) != 0)
+        return true;  // open() says what is wrong with it
+    if (mdb_txn_begin(handle, nullptr, MDB_RDONLY, &reading) != 0 ||
+        mdb_dbi_open(reading, nullptr, 0, &table) != 0)
+        return false;
+    MDB_cursor* cursor = nullptr;
+    if (mdb_cursor_open(reading, table, &cursor) != 0) return false;
+    std::uint64_t rows = 0;
+    unsigned char touched = 0;
+    MDB_val k{};
+    MDB_val v{};
+    int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT), ++rows)
+        if (v.mv_size > 0) {
+            const volatile auto* value = static_cast<const unsigned char*>(v.mv_data);
+            touched = static_cast<unsigned char>(touched ^ value[0] ^ value[v.mv_size - 1]);
+        }
+    MDB_stat stat{};
+    return rc == MDB_NOTFOUND && mdb_stat(reading, table, &stat) == 0 && stat.ms_entries == rows;
 }
 
 }  // namespace
@@ -204,6 +238,17 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     const auto size = std::filesystem::file_size(options.folder / "data.mdb", ignored);
     self->filled_bytes_ = ignored ? 0 : size;
     return self;
+}
+
+bool Environment::readable(const std::filesystem::path& folder) {
+    if (!std::filesystem::exists(folder / "data.mdb")) return true;
+    const pid_t child = ::fork();
+    if (child == 0) _exit(walk_all_rows(folder.c_str()) ? 0 : 1);
+    if (child < 0) return true;  // nobody could look
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGALRM;
 }
 
 Environment::~Environment() {

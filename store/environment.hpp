@@ -71,6 +71,12 @@ class Environment {
     //   wrong_machine   made on another word size, byte order or page size
     //   io              permission, no space, ...
     static Result<std::unique_ptr<Environment>> open(const Options& options);
+    // False when a process that walks through all rows dies of it or finds them broken: LMDB 0.9 has no
+    // checksums and follows a damaged page wherever it points. A child does it, for at most `walk_max`; what
+    // it has not seen by then counts as sound. Call it before this process has threads or has opened the
+    // environment.
+    static bool readable(const std::filesystem::path& folder);
+    static constexpr unsigned walk_max_s = 3;
     ~Environment();
     Environment(const Environment&) = delete;
     Environment& operator=(const Environment&) = delete;

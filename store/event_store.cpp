@@ -168,7 +168,10 @@ Result<void> EventStore::Impl::open() {
     bool replaced = false;
     for (;;) {
         Result<void> opened = fail(Errc::damaged, "marked as damaged by an earlier run");
-        if (!std::filesystem::exists(mark)) opened = open_environment(replaced ? old_epoch : known);
+        if (options_.look_first && !replaced && !Environment::readable(options_.folder))
+            opened = fail(Errc::damaged, "a page of data.mdb is damaged");
+        else if (!std::filesystem::exists(mark))
+            opened = open_environment(replaced ? old_epoch : known);
         if (opened) break;
         if (opened.error().code == Errc::full) return fail(Errc::io, opened.error().context);
         if (opened.error().code != Errc::damaged || replaced) return opened;
