@@ -114,6 +114,9 @@ class EventStore {
         std::uint64_t dedup_ids = 1'000'000;
         std::string boot_id;
         std::vector<ConsumerSpec> consumers;
+        // After an end that was not orderly: a child walks through the file first (Environment::readable), so
+        // that a damaged page costs an epoch and not every start.
+        bool look_first = false;
         // Bounds of what waits in memory for the committer; submit() says full beyond them.
         std::size_t waiting_events_max = 20'000;
         std::size_t waiting_bytes_max = 16u << 20;
