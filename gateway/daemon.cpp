@@ -184,11 +184,13 @@ Result<void> Daemon::Impl::open_store() {
     run_mark_.emplace((path / "running").string());
     last_end_ = run_mark_->last_end(surroundings_.boot_id, first_start);
 
+    const bool look_first = last_end_ == LastEnd::killed || last_end_ == LastEnd::power_cut;
+
     auto keys = store::open_keys(path / "keys");
     if (!keys) return keys.error();
     keys_ = std::move(*keys);
     box_.emplace(keys_->box);
-    auto cache = store::Cache::open({.folder = path / "cache"});
+    auto cache = store::Cache::open({.folder = path / "cache", .look_first = look_first});
     if (!cache) return cache.error();
     cache_ = std::move(*cache);
 
@@ -201,7 +203,7 @@ Result<void> Daemon::Impl::open_store() {
     options.dedup_ids = settings_.store.dedup_ids;
     options.boot_id = surroundings_.boot_id;
     options.random = surroundings_.random;
-    options.look_first = last_end_ == LastEnd::killed || last_end_ == LastEnd::power_cut;
+    options.look_first = look_first;
     for (const uplink::PushOptions& push : settings_.push)
         options.consumers.push_back(uplink::Pusher::consumer(push));
     auto store = store::EventStore::open(std::move(options), *cache_, clock_);

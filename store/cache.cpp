@@ -17,6 +17,9 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
         .folder = options.folder, .map_bytes = options.bytes_max, .tables = 8, .random_access = true};
     for (;;) {
         const auto open_tables = [&]() -> Result<void> {
+            if (options.look_first && !self->replaced_ &&
+                !Environment::readable(options.folder, wanted.tables))
+                return fail(Errc::damaged, "a page of data.mdb is damaged");
             auto environment = Environment::open(wanted);
             if (!environment) return environment.error();
             self->environment_ = std::move(*environment);

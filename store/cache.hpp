@@ -27,6 +27,7 @@ class Cache {
     struct Options {
         std::filesystem::path folder;          // {store.path}/cache
         std::uint64_t bytes_max = 256u << 20;  // address space and largest file
+        bool look_first = false;               // as EventStore::Options::look_first
     };
     // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.
     // Fails with io, locked.

@@ -75,8 +75,31 @@ bool made_elsewhere(const std::filesystem::path& file) {
                      std::memcmp(head + ours, big, 4) == 0);
 }
 
+// Every row of a database, and of the databases that rows of it stand for.
+bool walk(MDB_txn* reading, MDB_dbi table, bool holds_tables) {
+    MDB_cursor* cursor = nullptr;
+    if (mdb_cursor_open(reading, table, &cursor) != 0) return false;
+    std::uint64_t rows = 0;
+    unsigned char touched = 0;
+    MDB_val k{};
+    MDB_val v{};
+    int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT), ++rows) {
+        if (v.mv_size > 0) {
+            const volatile auto* value = static_cast<const unsigned char*>(v.mv_data);
+            touched = static_cast<unsigned char>(touched ^ value[0] ^ value[v.mv_size - 1]);
+        }
+        if (!holds_tables) continue;
+        MDB_dbi inner = 0;
+        const std::string name(view(k));
+        if (mdb_dbi_open(reading, name.c_str(), 0, &inner) != 0 || !walk(reading, inner, false)) return false;
+    }
+    MDB_stat stat{};
+    return rc == MDB_NOTFOUND && mdb_stat(reading, table, &stat) == 0 && stat.ms_entries == rows;
+}
+
 // In a child of its own, which may die of what it reads.
-bool walk_all_rows(const char* folder) {
+bool walk_all_rows(const char* folder, unsigned tables) {
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
     for (const int fatal : {SIGSEGV, SIGBUS, SIGABRT}) ::signal(fatal, SIG_DFL);
@@ -85,25 +108,13 @@ bool walk_all_rows(const char* folder) {
     MDB_env* handle = nullptr;
     MDB_txn* reading = nullptr;
     MDB_dbi table = 0;
-    if (mdb_env_create(&handle) != 0 || mdb_env_open(handle, folder, MDB_RDONLY | MDB_NOLOCK, 0600) != 0)
+    if (mdb_env_create(&handle) != 0 || mdb_env_set_maxdbs(handle, tables) != 0 ||
+        mdb_env_open(handle, folder, MDB_RDONLY | MDB_NOLOCK, 0600) != 0)
         return true;  // open() says what is wrong with it
     if (mdb_txn_begin(handle, nullptr, MDB_RDONLY, &reading) != 0 ||
         mdb_dbi_open(reading, nullptr, 0, &table) != 0)
         return false;
-    MDB_cursor* cursor = nullptr;
-    if (mdb_cursor_open(reading, table, &cursor) != 0) return false;
-    std::uint64_t rows = 0;
-    unsigned char touched = 0;
-    MDB_val k{};
-    MDB_val v{};
-    int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-    for (; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT), ++rows)
-        if (v.mv_size > 0) {
-            const volatile auto* value = static_cast<const unsigned char*>(v.mv_data);
-            touched = static_cast<unsigned char>(touched ^ value[0] ^ value[v.mv_size - 1]);
-        }
-    MDB_stat stat{};
-    return rc == MDB_NOTFOUND && mdb_stat(reading, table, &stat) == 0 && stat.ms_entries == rows;
+    return walk(reading, table, tables > 0);
 }
 
 }  // namespace
@@ -240,15 +251,19 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     return self;
 }
 
-bool Environment::readable(const std::filesystem::path& folder) {
+bool Environment::readable(const std::filesystem::path& folder, unsigned tables) {
     if (!std::filesystem::exists(folder / "data.mdb")) return true;
     const pid_t child = ::fork();
-    if (child == 0) _exit(walk_all_rows(folder.c_str()) ? 0 : 1);
+    if (child == 0) _exit(walk_all_rows(folder.c_str(), tables) ? 0 : 1);
     if (child < 0) return true;  // nobody could look
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGALRM;
+    if (WIFEXITED(status)) return WEXITSTATUS(status) == 0;
+    // Whatever else ended it (its time, memory that somebody needed more) says nothing about the file, and a file
+    // that is set aside holds events which nobody has yet.
+    const int by = WTERMSIG(status);
+    return by != SIGSEGV && by != SIGBUS && by != SIGABRT;
 }
 
 Environment::~Environment() {

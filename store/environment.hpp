@@ -75,7 +75,7 @@ class Environment {
     // checksums and follows a damaged page wherever it points. A child does it, for at most `walk_max`; what
     // it has not seen by then counts as sound. Call it before this process has threads or has opened the
     // environment.
-    static bool readable(const std::filesystem::path& folder);
+    static bool readable(const std::filesystem::path& folder, unsigned tables = 0);
     static constexpr unsigned walk_max_s = 3;
     ~Environment();
     Environment(const Environment&) = delete;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/store/store_fixture.hpp"
 #include "tests/support/process.hpp"
 
@@ -16,9 +18,10 @@ using testing::Pair;
 
 class CacheTest : public testing::Test {
   protected:
-    void open() {
+    void open(bool look_first = false) {
         cache_.reset();
-        auto opened = Cache::open({.folder = folder_.path() / "cache", .bytes_max = 16u << 20});
+        auto opened = Cache::open(
+            {.folder = folder_.path() / "cache", .bytes_max = 16u << 20, .look_first = look_first});
         ASSERT_TRUE(opened) << opened.error().context;
         cache_ = std::move(*opened);
     }
@@ -55,6 +58,23 @@ TEST_F(CacheTest, DevicesAreKeptAndReplaced) {
     ASSERT_TRUE(cache_->put_devices(Rows{{"pos/t1", "{\"b\":2}"}}));
     open();
     EXPECT_THAT(*cache_->devices(), ElementsAre(Pair("kiosk/k7", "{\"a\":1}"), Pair("pos/t1", "{\"b\":2}")));
+}
+
+TEST_F(CacheTest, ADamagedPageOfATableIsNoticedBeforeItIsFollowed) {
+    open();
+    std::vector<Identity> many;
+    for (int i = 0; i < 2000; ++i) many.push_back({"p1-" + std::to_string(i), std::string(100, 'x')});
+    ASSERT_TRUE(cache_->put_identities(many));
+    open(true);
+    EXPECT_FALSE(cache_->replaced()) << "a sound file stays";
+    cache_.reset();
+    std::string bytes = tests::read_file(folder_.path() / "cache" / "data.mdb");
+    std::fill(bytes.begin() + 2 * 4096, bytes.begin() + 20 * 4096,
+              '\xff');  // leaves of the vault, not its root
+    tests::write_file(folder_.path() / "cache" / "data.mdb", bytes);
+    open(true);
+    EXPECT_TRUE(cache_->replaced());
+    EXPECT_TRUE(cache_->put_identities(many));
 }
 
 TEST_F(CacheTest, ACacheThatWasCutOffIsSetAsideAndDoesNotEndTheProcess) {
