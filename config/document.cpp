@@ -115,6 +115,7 @@ Node read_document(const std::filesystem::path& path, std::vector<Problem>& prob
 
     std::error_code error;
     const auto status = std::filesystem::status(path, error);
+    if (!std::filesystem::status_known(status)) return refuse("this file cannot be read: " + error.message());
     if (!std::filesystem::exists(status)) return refuse("there is no such file");
     if (std::filesystem::is_directory(status)) return refuse("this is a folder; name the file in it");
     const auto size = std::filesystem::file_size(path, error);
