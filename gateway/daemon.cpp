@@ -1,6 +1,5 @@
 #include "gateway/daemon.hpp"
 
-#include <sys/statvfs.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -19,7 +18,9 @@
 #include "gateway/control.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/core/log.hpp"
+#include "gateway/disk_room.hpp"
 #include "gateway/gateway_events.hpp"
+#include "gateway/gateway_status.hpp"
 #include "gateway/health.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/snapshot.hpp"
@@ -58,18 +59,6 @@ constexpr milliseconds stop_pushers_max{500};
 std::string host_of(const std::string& url) {
     const auto address = uplink::parse_address(url);
     return address ? address->authority() : url;
-}
-
-// Of the free disk, half, between 256 MB and 16 GB; what the store holds already counts as free.
-std::uint64_t bytes_from_disk(const std::filesystem::path& path) {
-    constexpr std::uint64_t least = 256u << 20;
-    constexpr std::uint64_t most = 16ull << 30;
-    std::error_code ignored;
-    const auto held = std::filesystem::file_size(path / "events" / "data.mdb", ignored);
-    struct statvfs disk {};
-    std::uint64_t free = ignored ? 0 : held;
-    if (statvfs(path.c_str(), &disk) == 0) free += static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-    return std::clamp(free / 2, least, most);
 }
 
 }  // namespace
@@ -430,23 +419,9 @@ void Daemon::Impl::write_registry(SteadyTime now) {
 
 // The retained gateway status: devices/README.md.
 std::string Daemon::Impl::status_members(std::string_view state) const {
-    bool delivering = pushers_.empty();
-    for (const auto& pusher : pushers_) {
-        const uplink::PushState push = pusher->stats().state;
-        delivering = delivering || push == uplink::PushState::idle || push == uplink::PushState::delivering;
-    }
-    const bool accepting = state == "online";
-    std::string text = "\"state\":" + json_string(state) + ",\"uplink\":" +
-                       (pushers_.empty() ? "\"none\""
-                        : delivering     ? "\"online\""
-                                         : "\"offline\"") +
-                       ",\"accepting\":" + (accepting ? "true" : "false") + ",\"streams\":[";
-    for (const Stream stream : all_streams) {
-        if (stream == Stream::quarantine || !accepting) continue;
-        if (stream != all_streams.front()) text += ',';  // the front one is always there
-        text += json_string(name(stream));
-    }
-    return text + "]";
+    std::vector<uplink::PushState> destinations;
+    for (const auto& pusher : pushers_) destinations.push_back(pusher->stats().state);
+    return gateway_status_members(state, destinations);
 }
 
 std::string Daemon::Impl::status_text(std::string_view state) const {

@@ -1,0 +1,21 @@
+#include "gateway/disk_room.hpp"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <system_error>
+
+namespace touchpoint::gateway {
+
+std::uint64_t bytes_from_disk(const std::filesystem::path& path) {
+    constexpr std::uint64_t least = 256u << 20;
+    constexpr std::uint64_t most = 16ull << 30;
+    std::error_code ignored;
+    const auto held = std::filesystem::file_size(path / "events" / "data.mdb", ignored);
+    struct statvfs disk {};
+    std::uint64_t free = ignored ? 0 : held;
+    if (statvfs(path.c_str(), &disk) == 0) free += static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+    return std::clamp(free / 2, least, most);
+}
+
+}  // namespace touchpoint::gateway
