@@ -65,7 +65,7 @@ class Journal {
     // `committed` is the position that LMDB holds. Frames behind it in the same journal are given by read();
     // a journal of another id is given from its cut on (its messages may be repeats: dup is set on them).
     // `random` makes the id of a new journal.
-    // Fails with io (folder not writable, no space for the reserve) or locked.
+    // Fails with io (folder not writable) or locked.
     static Result<std::unique_ptr<Journal>> open(Options options,
                                                  const std::optional<JournalPosition>& committed,
                                                  std::uint64_t random);

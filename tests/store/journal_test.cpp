@@ -325,6 +325,15 @@ TEST_F(JournalTest, SpaceIsTakenAheadOfTheEnd) {
     EXPECT_GT(blocks_bytes(), before);
 }
 
+TEST_F(JournalTest, WhatItHoldsIsReadAlsoWhereTheFolderHasNoRoomForMore) {
+    open();
+    append("one");
+    options_.reserve_bytes = 1ull << 50;  // more than any folder in memory has
+    open();
+    EXPECT_THAT(payloads(), ElementsAre("one"));
+    EXPECT_FALSE(journal_->reserve());
+}
+
 TEST_F(JournalTest, ASecondGatewayIsRefused) {
     open();
     const auto second = try_open();
