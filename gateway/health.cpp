@@ -149,8 +149,10 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
             out.push_back(
                 {"uplink-parked", stats.name, Severity::warning,
                  "the platform refused " + grouped(stats.parked) + " events for good (" + place + ")",
-                 "They are set aside and recorded as gaps; later events pass.",
-                 "show the platform's operator what it refused", "touchpoint quarantine list"});
+                 "They are left out and not kept for it; a gap in their place tells it which. Later events "
+                 "pass.",
+                 "show the platform's operator the lines of the log: stream, sequence and HTTP status",
+                 "journalctl -u touchpoint -g 'refused for good'"});
     }
     if (s.push.empty())
         out.push_back({"uplink-none", "", Severity::warning, "no destination is configured",
