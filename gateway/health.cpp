@@ -67,6 +67,14 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              room + "Nothing is lost yet.",
              "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
              status_command});
+    if (s.store.replaced)
+        out.push_back(
+            {"events-replaced", "", Severity::error,
+             "the event store was damaged or gone at this start, and a new one begun",
+             "What it held and had not delivered stays behind in events.damaged-1, if that is there; the "
+             "platform is told which numbers are missing. New events are safe.",
+             "keep the folder events.damaged-1 for support; check the disk: dmesg | grep -i error",
+             "ls /var/lib/touchpoint"});
     if (s.cache_replaced)
         out.push_back(
             {"cache-replaced", "", Severity::warning,

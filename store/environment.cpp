@@ -75,6 +75,10 @@ bool made_elsewhere(const std::filesystem::path& file) {
                      std::memcmp(head + ours, big, 4) == 0);
 }
 
+bool is_damage(int rc) {
+    return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_PANIC;
+}
+
 // Every row of a database, and of the databases that rows of it stand for.
 bool walk(MDB_txn* reading, MDB_dbi table, bool holds_tables) {
     MDB_cursor* cursor = nullptr;
@@ -111,9 +115,9 @@ bool walk_all_rows(const char* folder, unsigned tables) {
     if (mdb_env_create(&handle) != 0 || mdb_env_set_maxdbs(handle, tables) != 0 ||
         mdb_env_open(handle, folder, MDB_RDONLY | MDB_NOLOCK, 0600) != 0)
         return true;  // open() says what is wrong with it
-    if (mdb_txn_begin(handle, nullptr, MDB_RDONLY, &reading) != 0 ||
-        mdb_dbi_open(reading, nullptr, 0, &table) != 0)
-        return false;
+    // Not enough memory, say, is no sign of damage.
+    if (const int rc = mdb_txn_begin(handle, nullptr, MDB_RDONLY, &reading); rc != 0) return !is_damage(rc);
+    if (const int rc = mdb_dbi_open(reading, nullptr, 0, &table); rc != 0) return !is_damage(rc);
     return walk(reading, table, tables > 0);
 }
 
@@ -260,8 +264,8 @@ bool Environment::readable(const std::filesystem::path& folder, unsigned tables)
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (WIFEXITED(status)) return WEXITSTATUS(status) == 0;
-    // Whatever else ended it (its time, memory that somebody needed more) says nothing about the file, and a file
-    // that is set aside holds events which nobody has yet.
+    // Whatever else ended it (its time, memory that somebody needed more) says nothing about the file, and a
+    // file that is set aside holds events which nobody has yet.
     const int by = WTERMSIG(status);
     return by != SIGSEGV && by != SIGBUS && by != SIGABRT;
 }

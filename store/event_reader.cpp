@@ -177,6 +177,9 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
             continue;
         }
         split(*lines, piece.chunk_at, piece, header->recorded, slice, limits, limit_reached);
+        const Sequence given = slice.events.empty() ? after : slice.events.back().sequence;
+        if (!limit_reached && given < piece.last)  // fewer lines than its header says: no silent hole
+            add_gap(slice, missing(wanted, given + 1, piece.last, "damaged").gap, given + 1, piece.last);
         slice.buffers.push_back(lines);
         cached_stream_ = stream;
         cached_first_ = piece.chunk_at;

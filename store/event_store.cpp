@@ -14,6 +14,7 @@
 #include "gateway/core/log.hpp"
 #include "store/event_log.hpp"
 #include "store/event_reader.hpp"
+#include "store/last_known.hpp"
 #include "store/positions.hpp"
 #include "store/reader_source.hpp"
 
@@ -25,7 +26,8 @@ using Steady = std::chrono::steady_clock;  // only for how long the committer wa
 constexpr std::uint64_t fill_ahead_bytes = 2u << 20;  // beyond what the next commit can need
 constexpr std::chrono::seconds measure_live_every{5};
 constexpr std::chrono::seconds retry_full_every{1};
-constexpr std::size_t gaps_waiting_max = 20'000;  // twice the largest batch
+constexpr std::size_t identities_waiting_max = 10'000;  // while the cache does not take them
+constexpr std::size_t gaps_waiting_max = 20'000;        // twice the largest batch
 // A group is committed at once when it has grown to this, even if nobody waits.
 constexpr std::size_t group_events_due = 2'000;
 constexpr std::size_t group_bytes_due = 1u << 20;
@@ -40,33 +42,6 @@ std::string hex16(std::uint64_t value) {
     std::string text(16, '0');
     for (std::size_t i = 16; i > 0; --i, value >>= 4) text[i - 1] = digits[value & 15];
     return text;
-}
-
-// The numbers as they were known last, beside the environment: what a new epoch can say about a damaged one.
-std::filesystem::path last_known_path(const std::filesystem::path& folder) {
-    return folder.string() + ".last-known";
-}
-
-std::string last_known_members(const std::string& epoch, const PerStream<Sequence>& last) {
-    std::string text = "\"oldepoch\":" + json_string(epoch) + ",\"lastknown\":{";
-    for (const Stream stream : all_streams) {
-        if (stream != all_streams.front()) text += ',';
-        text += json_string(name(stream)) + ":" + std::to_string(last[stream]);
-    }
-    return text + "}";
-}
-
-// What stands in that file, or that nothing is known. It is not flushed, so a power cut can leave anything of
-// it, and it goes out to the platform as JSON.
-std::string last_known(const std::filesystem::path& folder) {
-    std::string text;
-    std::ifstream file(last_known_path(folder));
-    std::getline(file, text);
-    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789\":{},";
-    const bool whole = text.starts_with("\"oldepoch\":\"") && text.ends_with("}") &&
-                       std::count(text.begin(), text.end(), '}') == 1 &&
-                       text.find_first_not_of(letters) == std::string::npos;
-    return whole ? text : std::string();
 }
 
 }  // namespace
@@ -125,13 +100,13 @@ class EventStore::Impl {
     Result<void> commit(Work& work, Unflushed& done);
     void keep_back_what_has_no_room(Work& work);
     void put_back(Work&& work, const std::string& why);
+    void keep_identities(Work& work, const Error& why);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
     Result<void> flush();
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
     void refresh_stats();
-    void write_last_known() const;
 
     Options options_;
     Cache& cache_;
@@ -182,6 +157,11 @@ Result<void> EventStore::Impl::open() {
                    {{"why", opened.error().context}, {"kept_in", aside->string()}});
         replaced = true;
     }
+    // An empty or vanished folder, of which the note beside it still knows, is a loss as well.
+    stats_.replaced = replaced || (!known.empty() && known.find(log_->state().epoch) == std::string::npos);
+    if (stats_.replaced && !replaced)
+        log::error("store", "the event store is gone, a new epoch begins",
+                   {{"folder", options_.folder.string()}});
     epoch_ = log_->state().epoch;
     journal_position_ = log_->state().journal;
     positions_.reconcile(*log_, options_.consumers);
@@ -192,7 +172,7 @@ Result<void> EventStore::Impl::open() {
     stats_.horizon = log_->state().last;
     measure(Steady::now());
     refresh_stats();
-    write_last_known();
+    write_last_known(options_.folder, epoch_, log_->state().last);
     return {};
 }
 
@@ -244,7 +224,7 @@ void EventStore::Impl::stop() {
     wake_.notify_one();
     if (!thread_.joinable()) return;
     thread_.join();
-    write_last_known();
+    write_last_known(options_.folder, epoch_, log_->state().last);
 }
 
 Result<void> EventStore::Impl::submit(Submission&& submission) {
@@ -421,10 +401,7 @@ void EventStore::Impl::keep_back_what_has_no_room(Work& work) {
 Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     const UtcTime now = clock_.utc();
     // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
-    if (!work.identities.empty())
-        if (const auto put = cache_.put_identities(work.identities); !put)
-            log::error("store", "identities not kept, their events go on under the pseudonym",
-                       {{"identities", work.identities.size()}, {"why", put.error().context}});
+    if (const auto put = cache_.put_identities(work.identities); !put) keep_identities(work, put.error());
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     const auto steps = [&]() -> Result<void> {
@@ -469,6 +446,19 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     // A stop does not wait for deletes: they go on with the next start's commits.
     if (more_to_prune_ && !deadline_ && !stopping_) deadline_ = Steady::now() + options_.commit_interval;
     return {};
+}
+
+// The cache does not take them now: they are offered with the next commit again. Their events do not wait for
+// it.
+void EventStore::Impl::keep_identities(Work& work, const Error& why) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t room =
+        identities_waiting_max - std::min(identities_waiting_max, waiting_.identities.size());
+    const std::size_t kept = std::min(room, work.identities.size());
+    log::error("store", "identities not written, their events go on under the pseudonym",
+               {{"identities", work.identities.size()}, {"kept_for_later", kept}, {"why", why.context}});
+    std::move(work.identities.begin(), work.identities.begin() + static_cast<std::ptrdiff_t>(kept),
+              std::back_inserter(waiting_.identities));
 }
 
 void EventStore::Impl::put_back(Work&& work, const std::string& why) {
@@ -549,15 +539,6 @@ StoreStats EventStore::Impl::stats() const {
     copy.full = blocked_;
     for (const auto& [name, consumer] : positions_.all()) copy.consumers.push_back(consumer);
     return copy;
-}
-
-void EventStore::Impl::write_last_known() const {
-    // Small and not flushed: it only makes the message of a new epoch better.
-    const std::filesystem::path path = last_known_path(options_.folder);
-    const std::filesystem::path fresh = path.string() + ".new";
-    std::ofstream(fresh) << last_known_members(epoch_, log_->state().last) << "\n";
-    std::error_code ignored;
-    std::filesystem::rename(fresh, path, ignored);
 }
 
 EventStore::EventStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

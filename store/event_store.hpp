@@ -81,6 +81,7 @@ struct HorizonNote {
 
 struct StoreStats {  // one consistent picture, taken between commits
     std::string epoch;
+    bool replaced = false;  // damaged or gone at this start: set aside, and a new epoch began
     std::uint64_t commits = 0;
     std::uint64_t flushes = 0;
     std::uint64_t duplicates = 0;

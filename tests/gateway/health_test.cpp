@@ -104,7 +104,7 @@ TEST(HealthTest, ReadinessNamesItsReasons) {
 
 TEST(HealthTest, EveryConditionHasAllFourTexts) {
     Snapshot s = healthy();
-    s.store_failed = s.cache_replaced = true;
+    s.store_failed = s.cache_replaced = s.store.replaced = true;
     s.clock_trusted = false;
     s.store.live_bytes = s.store.limit_bytes;
     s.link.connected = false;
@@ -120,7 +120,7 @@ TEST(HealthTest, EveryConditionHasAllFourTexts) {
     s.store.consumers.push_back(removed);
     s.store.first[Stream::sales] = 1;
     const auto list = conditions(s);
-    EXPECT_EQ(list.size(), 10u);
+    EXPECT_EQ(list.size(), 11u);
     for (const Condition& c : list) {
         EXPECT_FALSE(c.what.empty()) << c.code;
         EXPECT_FALSE(c.effect.empty()) << c.code;

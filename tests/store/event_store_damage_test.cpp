@@ -70,6 +70,7 @@ TEST_F(EventStoreDamageTest, ADamagedPageCostsAnEpochAndNotEveryStart) {
         close();
         open();
         EXPECT_EQ(store_->epoch(), epoch) << "a sound file stays";
+        EXPECT_FALSE(store_->stats().replaced);
         close();
         {
             std::fstream file(data(), std::ios::in | std::ios::out | std::ios::binary);
@@ -79,6 +80,7 @@ TEST_F(EventStoreDamageTest, ADamagedPageCostsAnEpochAndNotEveryStart) {
         }
         open();
         EXPECT_NE(store_->epoch(), epoch);
+        EXPECT_TRUE(store_->stats().replaced);
         put({event("after", Stream::sales)});
         EXPECT_THAT(seen(Stream::sales), ElementsAre(HasSubstr("epoch"), "after"));
     }
