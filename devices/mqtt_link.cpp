@@ -203,8 +203,9 @@ class MqttLink::Impl {
         return false;
     }
 
-    // An exchange, not a store: a store may become visible after the caller has looked at the journal's end, and
-    // then a message appended in between wakes nobody. Reading what arrived() wrote, it also sees its frame.
+    // An exchange, not a store: a store may become visible after the caller has looked at the journal's end,
+    // and then a message appended in between wakes nobody. Reading what arrived() wrote, it also sees its
+    // frame.
     void rearm() { woken_.exchange(false, std::memory_order_acq_rel); }
 
     LinkStats stats() const {
@@ -241,7 +242,8 @@ class MqttLink::Impl {
 
     void up(bool session_present) {
         if (send_at_once(port_of(options_.url)) == 0)
-            log::warning("mqtt", "receipts may come up to 40 ms late: the connection to the broker was not found");
+            log::warning("mqtt",
+                         "receipts may come up to 40 ms late: the connection to the broker was not found");
         state_.store(State::open);
         {
             const std::lock_guard lock(mutex_);

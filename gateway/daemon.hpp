@@ -32,7 +32,8 @@ struct Surroundings {
 class Daemon {
   public:
     // Everything that can refuse does it here: keys, cache, store, journal, addresses.
-    // Fails with io, locked, format_too_new, wrong_machine, damaged: a person must act; the program ends with 78.
+    // Fails with io, locked, format_too_new, wrong_machine, damaged: a person must act; the program ends
+    // with 78.
     static Result<std::unique_ptr<Daemon>> open(config::Settings settings, Surroundings surroundings);
     ~Daemon();
     Daemon(const Daemon&) = delete;

@@ -280,8 +280,8 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options,
         ::fallocate(self->fd_, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, page,
                     static_cast<off_t>(start / page * page - page));
     self->repeats_until_ = repeats ? end : 0;
-    // Not a reason to fail: what the journal itself holds may be what fills the folder, and is read from here on.
-    // Until there is room reserve() says no, and the link stays closed.
+    // Not a reason to fail: what the journal itself holds may be what fills the folder, and is read from here
+    // on. Until there is room reserve() says no, and the link stays closed.
     if (!self->reserve())
         log::warning("store", "no room for the journal's reserve, no messages are taken until there is",
                      {{"folder", self->options_.folder.string()}});

@@ -18,11 +18,14 @@ struct UtcTime {
 };
 inline UtcTime operator+(UtcTime t, std::chrono::milliseconds d) { return {t.ms + d.count()}; }
 inline UtcTime operator-(UtcTime t, std::chrono::milliseconds d) { return {t.ms - d.count()}; }
-inline std::chrono::milliseconds operator-(UtcTime a, UtcTime b) { return std::chrono::milliseconds(a.ms - b.ms); }
+inline std::chrono::milliseconds operator-(UtcTime a, UtcTime b) {
+    return std::chrono::milliseconds(a.ms - b.ms);
+}
 
 // "2026-09-21T08:01:02.113Z". Always this length for years 0000 to 9999; times outside are clamped to them.
 std::string to_rfc3339(UtcTime time);
-// RFC 3339 with 'T' or a space, a fraction of any length (cut to ms) and Z or an offset. Empty: not such a text.
+// RFC 3339 with 'T' or a space, a fraction of any length (cut to ms) and Z or an offset. Empty: not such a
+// text.
 std::optional<UtcTime> parse_rfc3339(std::string_view text);
 
 using SteadyTime = std::chrono::steady_clock::time_point;
@@ -45,7 +48,9 @@ class ManualClock final : public Clock {
     explicit ManualClock(UtcTime start = {1'790'000'000'000}) : utc_ms_(start.ms) {}
     UtcTime utc() const override { return {utc_ms_.load()}; }
     SteadyTime steady() const override { return SteadyTime(std::chrono::milliseconds(steady_ms_.load())); }
-    std::chrono::milliseconds since_boot() const override { return std::chrono::milliseconds(steady_ms_.load()); }
+    std::chrono::milliseconds since_boot() const override {
+        return std::chrono::milliseconds(steady_ms_.load());
+    }
     bool trusted() const override { return trusted_.load(); }
     void advance(std::chrono::milliseconds d) { utc_ms_ += d.count(), steady_ms_ += d.count(); }
     void step_utc(std::chrono::milliseconds d) { utc_ms_ += d.count(); }

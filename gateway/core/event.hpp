@@ -1,5 +1,5 @@
-// An admitted event on its way to the disk: made by devices/admission, by the gateway about itself, and nowhere
-// else. The store gives it a sequence; what the store keeps is `members` (store/README.md, "Line").
+// An admitted event on its way to the disk: made by devices/admission, by the gateway about itself, and
+// nowhere else. The store gives it a sequence; what the store keeps is `members` (store/README.md, "Line").
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ struct Event {
     std::uint64_t content_hash = 0;
     // JSON members without the braces, never empty:
     //     "id":"..","source":"..","type":"..","time":"..",...,"data":{..}
-    // specversion, gatewayid, epoch, stream, sequence, recordedtime and idreused are not in it: they follow from
-    // where it is stored.
+    // specversion, gatewayid, epoch, stream, sequence, recordedtime and idreused are not in it: they follow
+    // from where it is stored.
     std::string members;
     bool urgent = false;  // starts a commit at once; else it may wait commit_interval for company
     Ticket ticket = 0;

@@ -12,18 +12,30 @@ namespace touchpoint {
 
 const char* name(Errc code) noexcept {
     switch (code) {
-        case Errc::invalid_argument: return "invalid_argument";
-        case Errc::not_found: return "not_found";
-        case Errc::already_exists: return "already_exists";
-        case Errc::refused: return "refused";
-        case Errc::full: return "full";
-        case Errc::io: return "io";
-        case Errc::damaged: return "damaged";
-        case Errc::format_too_new: return "format_too_new";
-        case Errc::wrong_machine: return "wrong_machine";
-        case Errc::locked: return "locked";
-        case Errc::timed_out: return "timed_out";
-        case Errc::stopped: return "stopped";
+        case Errc::invalid_argument:
+            return "invalid_argument";
+        case Errc::not_found:
+            return "not_found";
+        case Errc::already_exists:
+            return "already_exists";
+        case Errc::refused:
+            return "refused";
+        case Errc::full:
+            return "full";
+        case Errc::io:
+            return "io";
+        case Errc::damaged:
+            return "damaged";
+        case Errc::format_too_new:
+            return "format_too_new";
+        case Errc::wrong_machine:
+            return "wrong_machine";
+        case Errc::locked:
+            return "locked";
+        case Errc::timed_out:
+            return "timed_out";
+        case Errc::stopped:
+            return "stopped";
     }
     return "unknown";
 }
@@ -69,8 +81,8 @@ void write(Level level, std::string_view subject, std::string_view words, Fields
         append_value(line, field.value);
     }
     line += '\n';
-    // One write(2) for a line, so that lines of different threads do not mix. A log that cannot be written has
-    // nobody who could be told.
+    // One write(2) for a line, so that lines of different threads do not mix. A log that cannot be written
+    // has nobody who could be told.
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

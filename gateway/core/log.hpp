@@ -1,6 +1,7 @@
 // One event, one line on stderr: "<6>uplink: delivering again down_s=2790". Fixed words first, then key=value
 // with the unit as the last word of the key. The number in front is the journal's priority.
-// A state change is logged; a repetition is counted. Never payloads, profiles, tokens or anything of a person.
+// A state change is logged; a repetition is counted. Never payloads, profiles, tokens or anything of a
+// person.
 //
 //   error   a person must act        warning  degraded and trying
 //   info    a state changed          debug    the path of one message

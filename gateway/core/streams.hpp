@@ -12,12 +12,12 @@ namespace touchpoint {
 // The values stand in files (store/README.md): do not change them.
 enum class Stream : std::uint8_t { customer = 0, sales = 1, interactions = 2, telemetry = 3, quarantine = 4 };
 inline constexpr std::size_t stream_count = 5;
-inline constexpr std::array<Stream, stream_count> all_streams = {Stream::customer, Stream::sales, Stream::interactions,
-                                                                 Stream::telemetry, Stream::quarantine};
+inline constexpr std::array<Stream, stream_count> all_streams = {
+    Stream::customer, Stream::sales, Stream::interactions, Stream::telemetry, Stream::quarantine};
 
 constexpr std::string_view name(Stream stream) {
-    constexpr std::array<std::string_view, stream_count> names = {"customer", "sales", "interactions", "telemetry",
-                                                                  "quarantine"};
+    constexpr std::array<std::string_view, stream_count> names = {"customer", "sales", "interactions",
+                                                                  "telemetry", "quarantine"};
     return names[static_cast<std::size_t>(stream)];
 }
 constexpr std::optional<Stream> stream_named(std::string_view text) {

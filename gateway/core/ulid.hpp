@@ -1,5 +1,5 @@
-// ULIDs: 26 characters, sortable by time (https://github.com/ulid/spec). Within one millisecond the random part
-// counts up, so that ids of a burst sort in order and compress well.
+// ULIDs: 26 characters, sortable by time (https://github.com/ulid/spec). Within one millisecond the random
+// part counts up, so that ids of a burst sort in order and compress well.
 //
 // Threads: confined to one thread.
 #pragma once
@@ -23,8 +23,8 @@ class UlidMaker {
   private:
     std::function<std::uint64_t()> random_;
     std::int64_t last_ms_ = -1;
-    std::uint64_t low_ = 0;    // the lower 40 random bits, in the low bits of the word
-    std::uint64_t high_ = 0;   // the upper 40
+    std::uint64_t low_ = 0;   // the lower 40 random bits, in the low bits of the word
+    std::uint64_t high_ = 0;  // the upper 40
 };
 
 }  // namespace touchpoint

@@ -22,27 +22,32 @@ bool accepts(int port) {
     return ok;
 }
 
-Broker::Broker(std::filesystem::path folder, std::string more) : folder_(std::move(folder)), port_(free_port()) {
+Broker::Broker(std::filesystem::path folder, std::string more)
+    : folder_(std::move(folder)), port_(free_port()) {
     std::filesystem::create_directories(folder_);
     write_file(folder_ / "mosquitto.conf", "listener " + std::to_string(port_) +
                                                " 127.0.0.1\n"
                                                "allow_anonymous true\n"
                                                "persistence true\n"
-                                               "persistence_location " + folder_.string() + "/\n"
+                                               "persistence_location " +
+                                               folder_.string() +
+                                               "/\n"
                                                "autosave_interval 60\n"
                                                "max_queued_messages 1000000\n"
                                                "max_inflight_messages 100\n"
                                                "message_size_limit 262144\n"
                                                "set_tcp_nodelay true\n"
                                                "log_dest stdout\n"
-                                               "user root\n" + more);
+                                               "user root\n" +
+                                               more);
 }
 
 void Broker::start() {
     // Debian keeps it in /usr/sbin, which is not on everybody's path.
     process_ = std::make_unique<Process>(
-        std::vector<std::string>{std::filesystem::exists("/usr/sbin/mosquitto") ? "/usr/sbin/mosquitto" : "mosquitto",
-                                 "-c", (folder_ / "mosquitto.conf").string()},
+        std::vector<std::string>{
+            std::filesystem::exists("/usr/sbin/mosquitto") ? "/usr/sbin/mosquitto" : "mosquitto", "-c",
+            (folder_ / "mosquitto.conf").string()},
         folder_ / "mosquitto.log");
     ASSERT_TRUE(wait_for([this] { return accepts(port_); })) << read_file(folder_ / "mosquitto.log");
 }

@@ -14,9 +14,9 @@ class Broker {
     // `more` is appended to its configuration.
     explicit Broker(std::filesystem::path folder, std::string more = {});
 
-    void start();      // returns when it accepts connections
-    void stop();       // SIGTERM: saves its queues
-    void kill();       // kill -9: as a power cut would
+    void start();  // returns when it accepts connections
+    void stop();   // SIGTERM: saves its queues
+    void kill();   // kill -9: as a power cut would
     int port() const { return port_; }
     std::string url() const { return "mqtt://127.0.0.1:" + std::to_string(port_); }
 

@@ -35,13 +35,16 @@ std::optional<std::string> http_get(int port, const std::string& target) {
 
 GatewayProcess::GatewayProcess(std::filesystem::path build, std::filesystem::path folder,
                                const std::string& broker_url, std::string more)
-    : build_(std::move(build)), folder_(std::move(folder)), config_(folder_ / "touchpoint.toml"), port_(free_port()) {
+    : build_(std::move(build)),
+      folder_(std::move(folder)),
+      config_(folder_ / "touchpoint.toml"),
+      port_(free_port()) {
     std::filesystem::create_directories(folder_);
     write_file(config_, "[gateway]\nid = \"gw-test\"\nstore = \"s9\"\n[mqtt]\nurl = \"" + broker_url +
                             "\"\n[store]\npath = \"" + data().string() + "\"\njournal_path = \"" +
-                            (folder_ / "run").string() + "\"\n[http.local]\nlisten = \"127.0.0.1:" +
-                            std::to_string(port_) + "\"\n[control]\nsocket = \"" + control_socket().string() +
-                            "\"\n" + more);
+                            (folder_ / "run").string() +
+                            "\"\n[http.local]\nlisten = \"127.0.0.1:" + std::to_string(port_) +
+                            "\"\n[control]\nsocket = \"" + control_socket().string() + "\"\n" + more);
 }
 
 void GatewayProcess::start(bool broker_is_there) {

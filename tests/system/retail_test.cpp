@@ -1,6 +1,7 @@
 // Real invoices and real beacon readings through the whole house: tills and beacons over MQTT, Mosquitto, the
-// gateway, the uplink, a platform. On the way the uplink is away for a third of the run, the gateway is killed
-// five times and Mosquitto restarted once. What arrives is compared with the file, not with our counters.
+// gateway, the uplink, a platform. On the way the uplink is away for a third of the run, the gateway is
+// killed five times and Mosquitto restarted once. What arrives is compared with the file, not with our
+// counters.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -74,10 +75,11 @@ TEST_F(RetailTest, EverySaleOfTheFileArrivesThroughKillsAndOutages) {
     gateway.start();
 
     const fs::path ledger = folder.path() / "ledger.ndjson";
-    Process shop({(build / "gateway" / "command" / "touchpoint").string(), "simulate", "--url", broker.url(), "--replay",
-                  retail_.string(), "--tills", "10", "--beacons-csv", beacons_.string(), "--beacon-rate", "150",
-                  "--beacon-events", std::to_string(beacon_readings), "--ledger", ledger.string(), "--quiet"},
-                 folder.path() / "shop.log");
+    Process shop(
+        {(build / "gateway" / "command" / "touchpoint").string(), "simulate", "--url", broker.url(),
+         "--replay", retail_.string(), "--tills", "10", "--beacons-csv", beacons_.string(), "--beacon-rate",
+         "150", "--beacon-events", std::to_string(beacon_readings), "--ledger", ledger.string(), "--quiet"},
+        folder.path() / "shop.log");
 
     struct Step {
         double progress;
@@ -120,8 +122,12 @@ TEST_F(RetailTest, EverySaleOfTheFileArrivesThroughKillsAndOutages) {
     EXPECT_EQ(summary.error_count(), 0u) << summary.to_json();
     EXPECT_EQ(summary.gaps, 0u);
     const fs::path verdict = folder.path() / "verdict.log";
-    EXPECT_EQ(run({"python3", SOURCE_DIR "/tests/system/compare_retail.py", retail_.string(), events.string()}, verdict), 0);
-    EXPECT_EQ(run({"python3", SOURCE_DIR "/tools/verify-ledger", "--ledger", ledger.string(), "--events", events.string()},
+    EXPECT_EQ(
+        run({"python3", SOURCE_DIR "/tests/system/compare_retail.py", retail_.string(), events.string()},
+            verdict),
+        0);
+    EXPECT_EQ(run({"python3", SOURCE_DIR "/tools/verify-ledger", "--ledger", ledger.string(), "--events",
+                   events.string()},
                   verdict),
               0);
     std::cout << read_file(verdict);

@@ -32,9 +32,10 @@ class WholeGatewayTest : public ::testing::Test {
                 "\"\nretry_first_ms = 50\nretry_max_ms = 500\n");
     }
     // As a device without any library of ours would do it. True: the broker took it.
-    bool publish(const std::string& topic, const std::string& payload, const std::vector<std::string>& more = {}) {
-        std::vector<std::string> arguments = {"mosquitto_pub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", topic,
-                                              "-m", payload};
+    bool publish(const std::string& topic, const std::string& payload,
+                 const std::vector<std::string>& more = {}) {
+        std::vector<std::string> arguments = {
+            "mosquitto_pub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", topic, "-m", payload};
         arguments.insert(arguments.end(), more.begin(), more.end());
         Process pub(arguments, folder_.path() / "pub.log");
         return pub.wait() == 0;
@@ -42,7 +43,8 @@ class WholeGatewayTest : public ::testing::Test {
     std::string command(std::vector<std::string> arguments) {
         const fs::path out = folder_.path() / "command.out";
         fs::remove(out);
-        arguments.insert(arguments.begin(), (fs::path(BINARY_DIR) / "gateway" / "command" / "touchpoint").string());
+        arguments.insert(arguments.begin(),
+                         (fs::path(BINARY_DIR) / "gateway" / "command" / "touchpoint").string());
         arguments.insert(arguments.begin() + 1, {"--socket", gateway_->control_socket().string()});
         Process process(arguments, out);
         process.wait();
@@ -59,7 +61,8 @@ class WholeGatewayTest : public ::testing::Test {
     }
     int copies(const std::string& text) {
         int found = 0;
-        for (const std::string& event : platform_->events()) found += event.find(text) != std::string::npos ? 1 : 0;
+        for (const std::string& event : platform_->events())
+            found += event.find(text) != std::string::npos ? 1 : 0;
         return found;
     }
 
@@ -79,7 +82,9 @@ TEST_F(WholeGatewayTest, AnEventOfAKioskReachesThePlatform) {
 TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
-    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/pos/t1/receipt"}, heard);
+    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
+                      "touchpoint/v1/pos/t1/receipt"},
+                     heard);
     ASSERT_TRUE(wait_for([&] {  // until the listener hears, the same event again and again
         publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"s-1","total":"12.30","currency":"EUR"})");
         return read_file(heard).find("\"duplicate\":[\"s-1\"]") != std::string::npos;
@@ -90,12 +95,15 @@ TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
 
 TEST_F(WholeGatewayTest, TheSessionIsThereAgainAfterAKill) {
     gateway_->start();
-    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":false"), std::string::npos) << command({"status", "--json"});
+    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":false"), std::string::npos)
+        << command({"status", "--json"});
     gateway_->kill();
     // What comes meanwhile waits in the broker, for this session.
-    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"while-away","total":"1.00","currency":"EUR"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale",
+                        R"({"event_id":"while-away","total":"1.00","currency":"EUR"})"));
     gateway_->start();
-    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":true"), std::string::npos) << command({"status", "--json"});
+    EXPECT_NE(command({"status", "--json"}).find("\"session_present\":true"), std::string::npos)
+        << command({"status", "--json"});
     EXPECT_TRUE(arrives("while-away"));
 }
 
@@ -127,9 +135,12 @@ TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
     {
-        Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/pos/t1/receipt"}, heard);
+        Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
+                          "touchpoint/v1/pos/t1/receipt"},
+                         heard);
         ASSERT_TRUE(wait_for([&] {
-            publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"safe","total":"9.99","currency":"EUR"})");
+            publish("touchpoint/v1/pos/t1/event/sale",
+                    R"({"event_id":"safe","total":"9.99","currency":"EUR"})");
             return read_file(heard).find("\"safe\"") != std::string::npos;
         }));
     }
@@ -148,13 +159,18 @@ TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {
 TEST_F(WholeGatewayTest, ABadMessageIsToldToItsDeviceAndKept) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
-    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", "touchpoint/v1/kiosk/k7/rejected"}, heard);
+    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
+                      "touchpoint/v1/kiosk/k7/rejected"},
+                     heard);
     ASSERT_TRUE(wait_for([&] {
         publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":)");
         return read_file(heard).find("not-json") != std::string::npos;
     }));
-    ASSERT_TRUE(wait_for([&] { return command({"quarantine", "list"}).find("not-json") != std::string::npos; }));
-    EXPECT_NE(command({"quarantine", "show", "1"}).find(R"({\"query\":)"), std::string::npos) << command({"quarantine", "show", "1"});
+    ASSERT_TRUE(wait_for([&] {
+        return command({"quarantine", "list"}).find("not-json") != std::string::npos;
+    }));
+    EXPECT_NE(command({"quarantine", "show", "1"}).find(R"({\"query\":)"), std::string::npos)
+        << command({"quarantine", "show", "1"});
     EXPECT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":"tea"})"));
     EXPECT_TRUE(arrives("\"query\":\"tea\""));
 }
@@ -166,7 +182,9 @@ TEST_F(WholeGatewayTest, TheCloudEventsSdkHasNoComplaint) {
     fs::copy_file(SOURCE_DIR "/tests/system/judge_cloudevents.mjs", judge / "judge.mjs");
     const fs::path said = folder_.path() / "judge.log";
     {
-        Process npm({"npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", judge.string(), "cloudevents@10"}, said);
+        Process npm({"npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", judge.string(),
+                     "cloudevents@10"},
+                    said);
         if (npm.wait(seconds(120)) != 0)
             GTEST_SKIP() << "SKIPPED: node, npm or the npm registry is not here: " << read_file(said);
     }
@@ -181,12 +199,18 @@ TEST_F(WholeGatewayTest, TheCloudEventsSdkHasNoComplaint) {
         return std::nullopt;
     });
     gateway_->start();
-    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"([{"query":"tee \u00fc \"x\""},{"customer":"card:1","n":1e400}])"));
-    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/consent", R"({"customer":"card:1","purpose":"marketing","state":"granted","event_id":"ü id"})"));
-    ASSERT_TRUE(publish("touchpoint/v1/beacon/b1/event/seen", R"({"rssi":-71,"event_time":1790000000000,"session":"s"})"));
-    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale", "{\n \"total\": \"1.00\",\n \"currency\": \"EUR\"\n}"));
-    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/cart",
-                        R"({"specversion":"1.0","id":"ce1","type":"com.example.cart","source":"/stores/s9/kiosk/k7","datacontenttype":"application/json","data":{"a":1},"traceparent":"00-a-b-01"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search",
+                        R"([{"query":"tee \u00fc \"x\""},{"customer":"card:1","n":1e400}])"));
+    ASSERT_TRUE(
+        publish("touchpoint/v1/kiosk/k7/event/consent",
+                R"({"customer":"card:1","purpose":"marketing","state":"granted","event_id":"ü id"})"));
+    ASSERT_TRUE(publish("touchpoint/v1/beacon/b1/event/seen",
+                        R"({"rssi":-71,"event_time":1790000000000,"session":"s"})"));
+    ASSERT_TRUE(
+        publish("touchpoint/v1/pos/t1/event/sale", "{\n \"total\": \"1.00\",\n \"currency\": \"EUR\"\n}"));
+    ASSERT_TRUE(publish(
+        "touchpoint/v1/kiosk/k7/event/cart",
+        R"({"specversion":"1.0","id":"ce1","type":"com.example.cart","source":"/stores/s9/kiosk/k7","datacontenttype":"application/json","data":{"a":1},"traceparent":"00-a-b-01"})"));
     ASSERT_TRUE(publish("touchpoint/v1/sensor/s1/event/telemetry", R"({"note":"refuse-me"})"));
     ASSERT_TRUE(arrives("com.example.cart"));
     ASSERT_TRUE(arrives("store.system.gap.v1"));
@@ -200,9 +224,11 @@ TEST_F(WholeGatewayTest, TheCloudEventsSdkHasNoComplaint) {
 
 TEST_F(WholeGatewayTest, TheRawIdentifierOfACustomerStandsInNoFileAndNoLog) {
     gateway_->start();
-    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/identify", R"({"customer":"email:Greta.Garbo@example.org"})"));
-    ASSERT_TRUE(publish("touchpoint/v1/pos/t1/event/sale",
-                        R"({"event_id":"x","customer":"card:2900000012345","total":"1.00","note":"4111111111111111"})"));
+    ASSERT_TRUE(
+        publish("touchpoint/v1/kiosk/k7/event/identify", R"({"customer":"email:Greta.Garbo@example.org"})"));
+    ASSERT_TRUE(publish(
+        "touchpoint/v1/pos/t1/event/sale",
+        R"({"event_id":"x","customer":"card:2900000012345","total":"1.00","note":"4111111111111111"})"));
     ASSERT_TRUE(arrives("\"id\":\"x\""));
     gateway_->stop();
     for (const auto& file : fs::recursive_directory_iterator(gateway_->data())) {
