@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 
 #include "devices/intake.hpp"
@@ -331,7 +332,13 @@ int Daemon::Impl::run() {
     tick();
     sd_notify(0, ("READY=1\nSTATUS=" + status_line(snapshot())).c_str());
     loop_.run();
-    return failed_ ? 1 : 0;
+    const int status = failed_ ? 1 : 0;
+    // A reader that hangs in a disk's I/O keeps its pusher: everything that was promised is durable by now,
+    // and systemd need not wait for that disk.
+    const bool ended =
+        std::all_of(pushers_.begin(), pushers_.end(), [](const auto& p) { return p->ended(); });
+    if (!ended) std::_Exit(status);
+    return status;
 }
 
 void Daemon::Impl::arm_tick() {
