@@ -47,6 +47,11 @@ GatewayProcess::GatewayProcess(std::filesystem::path build, std::filesystem::pat
                             "\"\n[control]\nsocket = \"" + control_socket().string() + "\"\n" + more);
 }
 
+GatewayProcess::~GatewayProcess() {
+    for (const char* report : {"Sanitizer", "runtime error:"})
+        EXPECT_EQ(log().find(report), std::string::npos) << log();
+}
+
 void GatewayProcess::start(bool broker_is_there) {
     process_ = std::make_unique<Process>(
         std::vector<std::string>{(build_ / "gateway" / "touchpointd").string(), "--config", config_.string(),

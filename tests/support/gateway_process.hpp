@@ -21,6 +21,11 @@ class GatewayProcess {
     GatewayProcess(std::filesystem::path build, std::filesystem::path folder, const std::string& broker_url,
                    std::string more);
 
+    // Fails the test if a sanitizer had something to say.
+    ~GatewayProcess();
+    GatewayProcess(const GatewayProcess&) = delete;
+    GatewayProcess& operator=(const GatewayProcess&) = delete;
+
     // Returns when /readyz says yes (or /healthz, if the broker is not there).
     void start(bool broker_is_there = true);
     // SIGTERM; returns how long it took and fails the test if it did not end with 0.
