@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <sstream>
+#include <string>
 #include <string_view>
 
 namespace touchpoint::tidy {
@@ -83,9 +85,22 @@ bool word_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+// The folder in which this checkout stands, with a slash at its end; empty where that is a folder of every
+// machine.
+std::string own_place() {
+    const std::string folder = std::filesystem::path(SOURCE_DIR).parent_path().string();
+    for (const std::string_view common :
+         {"/", "/tmp", "/var/tmp", "/src", "/usr/src", "/opt", "/srv", "/mnt"})
+        if (folder == common) return {};
+    return folder + "/";
+}
+
 // "/home/.." as the beginning of a path, not as a part of one.
 bool names_a_machine_path(std::string_view line) {
-    for (const std::string_view folder : {"/work/", "/home/", "/root/"}) {
+    static const std::string own = own_place();
+    for (const std::string_view folder :
+         {std::string_view(own), std::string_view("/home/"), std::string_view("/root/")}) {
+        if (folder.empty()) continue;
         for (auto at = line.find(folder); at != std::string_view::npos; at = line.find(folder, at + 1)) {
             const char before = at == 0 ? ' ' : line[at - 1];
             if (!word_character(before) && std::string_view(".-/*}").find(before) == std::string_view::npos)
