@@ -149,8 +149,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     struct Connection {
         Stream stream;
         std::string peer;
-        // What the session waits on when it does not wait for its peer. Shared with the Reply or BodyStream
-        // that ends the wait, which may outlive the session.
+        // What the session waits on when it does not wait for its peer. The Reply or BodyStream that ends the
+        // wait may outlive the session, and even the loop: it only looks whether the timer is still there.
         std::shared_ptr<Timer> timer;
     };
     using Place = std::list<Connection>::iterator;
@@ -161,7 +161,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
     // A route's answer on its way; shared by the session and the Reply.
     struct Pending {
-        std::shared_ptr<Timer> timer;
+        std::weak_ptr<Timer> timer;
         std::optional<HttpResponse> response;  // stays set once it is given: a late reply changes nothing
     };
 
@@ -375,15 +375,15 @@ Task<std::optional<HttpRequest>> HttpServer::Impl::read(Connection& connection, 
 Task<HttpResponse> HttpServer::Impl::answer(Connection& connection, const HttpRequest& request,
                                             const Route& route) {
     const auto pending = std::make_shared<Pending>(Pending{connection.timer, std::nullopt});
-    pending->timer->expires_after(route.deadline);
+    connection.timer->expires_after(route.deadline);
     route.handler(request, [pending, executor = executor_](HttpResponse response) {
         asio::dispatch(executor, [pending, response = std::move(response)]() mutable {
             if (pending->response) return;
             pending->response = std::move(response);
-            pending->timer->cancel();
+            if (const auto timer = pending->timer.lock()) timer->cancel();
         });
     });
-    if (!pending->response) co_await pending->timer->async_wait(as_task);
+    if (!pending->response) co_await connection.timer->async_wait(as_task);
     if (!pending->response)
         pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
     co_return std::move(*pending->response);
@@ -408,7 +408,9 @@ Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& re
 
 Task<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_ptr<BodyStream> body) {
     const auto timer = connection.timer;
-    body->on_data([timer] { timer->cancel(); });
+    body->on_data([waiting = std::weak_ptr<Timer>(timer)] {
+        if (const auto waits = waiting.lock()) waits->cancel();
+    });
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {

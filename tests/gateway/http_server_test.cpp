@@ -224,6 +224,50 @@ TEST_F(HttpServerTest, ASlowReaderOfAStreamLosesLinesAndIsToldHowMany) {
     EXPECT_THAT(reader.read_until("lost "), HasSubstr("lost "));
 }
 
+// The tail keeps its streams, a worker its replies: both may be destroyed after the loop that woke them.
+TEST_F(HttpServerTest, AStreamAndAReplyMayOutliveTheLoop) {
+    std::shared_ptr<BodyStream> stream = std::make_shared<BodyStream>([](std::uint64_t) { return ""; });
+    Reply kept;
+    bool asked = false;
+    {
+        tests::LoopThread loop;
+        std::unique_ptr<HttpServer> server;
+        std::uint16_t port = 0;
+        loop.on_loop([&] {
+            std::vector<Route> routes;
+            routes.push_back({"GET", "/stream", [&](const HttpRequest&, const Reply& reply) {
+                                  HttpResponse response;
+                                  response.content_type = "text/plain";
+                                  response.stream = stream;
+                                  reply(response);
+                              }});
+            routes.push_back({"GET", "/kept", [&](const HttpRequest&, const Reply& reply) {
+                                  kept = reply;
+                                  asked = true;
+                              }});
+            server = std::make_unique<HttpServer>(loop.loop(), HttpLimits{}, std::move(routes));
+            port = server->listen_tcp("127.0.0.1", 0).value();
+        });
+        HttpClient reader = HttpClient::tcp(port);
+        reader.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        ASSERT_THAT(reader.read_until("\r\n\r\n"), HasSubstr("200"));
+        HttpClient waiter = HttpClient::tcp(port);
+        waiter.send("GET /kept HTTP/1.1\r\nHost: x\r\n\r\n");
+        ASSERT_TRUE(tests::wait_for([&] {
+            bool now = false;
+            loop.on_loop([&] { now = asked; });
+            return now;
+        }));
+        // Stopped at once, before the sessions could end by themselves.
+        loop.on_loop([&] {
+            server.reset();
+            loop.loop().stop();
+        });
+    }
+    stream.reset();
+    kept = nullptr;
+}
+
 TEST_F(HttpServerTest, TheUnixSocketIsForItsGroupAndSaysWhoAsks) {
     tests::TempFolder folder;
     const auto path = folder.path() / "run" / "control.sock";
