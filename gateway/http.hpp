@@ -1,6 +1,6 @@
 // HTTP as plain values: what a route is given and what it answers. No sockets, no library types.
 //
-// Threads: HttpRequest and HttpResponse are values. BodyStream and Reply: see there.
+// Threads: HttpRequest and HttpResponse are values. Presence, BodyStream and Reply: see there.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,53 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/roles.hpp"
+
 namespace touchpoint::gateway {
+
+// Who asks, as far as it has proved it.
+struct Caller {
+    // Of its token. Every role on the control socket, and on loopback while no tokens are configured.
+    Roles roles;
+    std::string device;       // "pos/t1": the device that a device's token stands for; else empty
+    std::string token;        // the token's id, for counters and logs; empty: none was needed
+    std::string certificate;  // subject of its client certificate, "CN=platform"; empty: none was asked for
+};
+
+// Whether the client still waits for its answer. A route that answers late asks, so that it does not read
+// from the disk for nobody.
+//
+// A client counts as gone when it has closed its side of the connection, also if it only closed the half that
+// it sends on. One whose cable was pulled does not: the route's deadline ends that.
+//
+// Threads: confined to loop.
+class Presence {
+  public:
+    bool gone() const { return gone_; }
+    // Called once on loop, within about a quarter of a second after the client left, if the reply has not
+    // been given by then; at once when it is gone already. A later hook replaces an earlier one. What the
+    // hook replies is still sent (for a half-closed client); without a reply the connection is closed.
+    void on_gone(std::function<void()> hook) {
+        if (gone_) return hook();
+        if (!settled_) hook_ = std::move(hook);
+    }
+
+    // The server's side.
+    void leave() {
+        gone_ = true;
+        if (const auto hook = std::exchange(hook_, nullptr)) hook();
+    }
+    // The reply is there: nobody is told any more, and what the hook holds is let go.
+    void settle() {
+        settled_ = true;
+        hook_ = nullptr;
+    }
+
+  private:
+    std::function<void()> hook_;
+    bool gone_ = false;
+    bool settled_ = false;
+};
 
 struct HttpRequest {
     std::string method;
@@ -25,6 +71,8 @@ struct HttpRequest {
     std::vector<std::pair<std::string, std::string>> headers;     // names in lower case
     std::string body;
     std::string peer;  // "192.0.2.7:4711" or "uid=0"
+    Caller caller;
+    std::shared_ptr<Presence> client = std::make_shared<Presence>();  // owned by its session and by the route
 
     // Empty when it is not there.
     std::string_view query_value(std::string_view name) const;
@@ -77,14 +125,16 @@ HttpResponse text_response(std::string body, std::string content_type = "text/pl
 HttpResponse problem(unsigned status, std::string_view type, std::string_view detail);
 
 // Takes the answer, once; may be called at once or later, from any thread. Dropped without a call, the client
-// gets 503 when the deadline comes.
+// gets 503 when the deadline comes. Given after the client has gone (Presence) it changes nothing.
 using Reply = std::function<void(HttpResponse)>;
 
 struct Route {
     std::string method;  // GET also answers HEAD
     std::string path;    // "/v1/quarantine/{sequence}": a part in braces is any one part
     std::function<void(const HttpRequest&, Reply)> handler;         // runs on loop and does not block
-    std::chrono::milliseconds deadline = std::chrono::seconds(10);  // for the reply
+    std::chrono::milliseconds deadline = std::chrono::seconds(10);  // for the reply; a long poll has more
+    // Whom it serves. Empty: everybody, also without a token.
+    Roles roles = Roles::all();
 };
 
 // A route that answers at once.

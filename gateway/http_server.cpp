@@ -1,6 +1,7 @@
 #include "gateway/http_server.hpp"
 
 #include <grp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +57,9 @@ template <class T = void>
 using Task = asio::awaitable<T, Executor>;
 constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> as_task{};
 
+// While a route looks for its answer.
+constexpr std::chrono::milliseconds look_for_client_every{200};
+
 // A group's members, beyond root and ourselves.
 struct Guard {
     bool check = false;
@@ -78,6 +82,12 @@ bool allowed(int socket, const Guard& guard, std::string& peer) {
     if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return false;
     const auto end = groups.begin() + static_cast<std::ptrdiff_t>(size / sizeof(gid_t));
     return std::find(groups.begin(), end, *guard.group) != end;
+}
+
+// Whether the other end has closed, whatever it has sent before and nobody has read yet.
+bool left(int socket) {
+    pollfd look{socket, POLLRDHUP, 0};
+    return ::poll(&look, 1, 0) == 1;
 }
 
 std::string tcp_peer(const Socket& socket) {
@@ -171,7 +181,9 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     void take(Socket socket, const Guard& guard);
     Task<> serve(Place place);
     Task<std::optional<HttpRequest>> read(Connection& connection, beast::flat_buffer& buffer, bool& keep);
-    Task<HttpResponse> answer(Connection& connection, const HttpRequest& request, const Route& route);
+    // Empty: the client has gone.
+    Task<std::optional<HttpResponse>> answer(Connection& connection, const HttpRequest& request,
+                                             const Route& route);
     Task<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response, bool keep);
     Task<bool> write_stream(Connection& connection, std::shared_ptr<BodyStream> body);
     Task<bool> send(Connection& connection, const std::string& bytes);
@@ -310,9 +322,13 @@ Task<> HttpServer::Impl::serve(Place place) {
         if (!request) break;
         ++stats_.requests;
         HttpRequest routed = *request;
+        routed.caller.roles = Roles::all();
         HttpResponse response;
-        if (const Route* route = find_route(routes_, routed, response))
-            response = co_await answer(connection, routed, *route);
+        if (const Route* route = find_route(routes_, routed, response)) {
+            std::optional<HttpResponse> answered = co_await answer(connection, routed, *route);
+            if (!answered) break;
+            response = std::move(*answered);
+        }
         const bool written = co_await write(connection, routed, std::move(response), keep);
         if (!written) break;
     }
@@ -372,21 +388,34 @@ Task<std::optional<HttpRequest>> HttpServer::Impl::read(Connection& connection, 
     co_return std::nullopt;
 }
 
-Task<HttpResponse> HttpServer::Impl::answer(Connection& connection, const HttpRequest& request,
-                                            const Route& route) {
+Task<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& connection, const HttpRequest& request,
+                                                           const Route& route) {
     const auto pending = std::make_shared<Pending>(Pending{connection.timer, std::nullopt});
-    connection.timer->expires_after(route.deadline);
+    Timer& timer = *connection.timer;
+    timer.expires_after(route.deadline);
+    const auto deadline = timer.expiry();
     route.handler(request, [pending, executor = executor_](HttpResponse response) {
         asio::dispatch(executor, [pending, response = std::move(response)]() mutable {
             if (pending->response) return;
             pending->response = std::move(response);
-            if (const auto timer = pending->timer.lock()) timer->cancel();
+            if (const auto waits = pending->timer.lock()) waits->cancel();
         });
     });
-    if (!pending->response) co_await connection.timer->async_wait(as_task);
-    if (!pending->response)
-        pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
-    co_return std::move(*pending->response);
+    while (!pending->response && !stopped_) {
+        timer.expires_after(look_for_client_every);
+        const bool last = timer.expiry() >= deadline;
+        if (last) timer.expires_at(deadline);
+        co_await timer.async_wait(as_task);
+        if (pending->response || stopped_) break;
+        if (last) {
+            pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
+        } else if (left(connection.stream.socket().native_handle())) {
+            request.client->leave();
+            break;
+        }
+    }
+    request.client->settle();
+    co_return std::move(pending->response);
 }
 
 Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& request, HttpResponse response,

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -56,6 +57,19 @@ class HttpServerTest : public testing::Test {
                               response.stream = stream_;
                               reply(response);
                           }});
+        routes.push_back({"GET", "/long-poll",
+                          [this](const HttpRequest& request, const Reply&) {
+                              ++polls_;
+                              request.client->on_gone([this] { ++gone_; });
+                          },
+                          std::chrono::minutes(2)});
+        routes.push_back(
+            {"GET", "/answers-and-watches", [this](const HttpRequest& request, const Reply& reply) {
+                 const auto thing = std::make_shared<int>(0);
+                 watched_ = thing;
+                 request.client->on_gone([this, thing] { ++gone_; });
+                 reply(text_response("here"));
+             }});
         loop_.on_loop([&] {
             server_ = std::make_unique<HttpServer>(loop_.loop(), limits, std::move(routes));
             port_ = server_->listen_tcp("127.0.0.1", 0).value();
@@ -79,6 +93,9 @@ class HttpServerTest : public testing::Test {
     std::unique_ptr<HttpServer> server_;
     std::shared_ptr<BodyStream> stream_;
     std::vector<std::thread> workers_;
+    std::atomic<int> polls_{0};
+    std::atomic<int> gone_{0};
+    std::weak_ptr<int> watched_;
     int port_ = 0;
 };
 
@@ -187,6 +204,29 @@ TEST_F(HttpServerTest, AnswersMayComeLaterAndFromAnotherThread) {
     start();
     EXPECT_EQ(tests::body_of(get_once("/later")), "later");
     EXPECT_THAT(get_once("/never"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"type\":\"timeout\"")));
+}
+
+// A long poll that nobody waits for any more must not go on reading from the disk.
+TEST_F(HttpServerTest, ARouteLearnsThatItsClientHasLeft) {
+    start();
+    {
+        HttpClient one = client();
+        // What the client has sent besides does not hide that it closes.
+        one.send("GET /long-poll HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\n");
+        ASSERT_TRUE(tests::wait_for([&] { return polls_.load() == 1; }));
+        EXPECT_EQ(gone_.load(), 0);
+    }
+    EXPECT_TRUE(tests::wait_for([&] { return gone_.load() == 1 && stats().connections == 0; }));
+}
+
+TEST_F(HttpServerTest, ARouteThatHasAnsweredHearsNoMoreOfItsClient) {
+    start();
+    EXPECT_EQ(tests::body_of(get_once("/answers-and-watches")), "here");
+    EXPECT_TRUE(tests::wait_for([&] { return stats().connections == 0; }));
+    EXPECT_EQ(gone_.load(), 0);
+    bool held = true;
+    loop_.on_loop([&] { held = !watched_.expired(); });
+    EXPECT_FALSE(held);
 }
 
 TEST_F(HttpServerTest, AStreamIsSentPieceByPieceUntilTheReaderLeaves) {
