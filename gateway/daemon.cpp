@@ -17,12 +17,12 @@
 #include "devices/mqtt_link.hpp"
 #include "devices/topics.hpp"
 #include "gateway/control.hpp"
-#include "gateway/core/json_text.hpp"
 #include "gateway/core/log.hpp"
 #include "gateway/disk_room.hpp"
 #include "gateway/gateway_events.hpp"
 #include "gateway/gateway_status.hpp"
 #include "gateway/health.hpp"
+#include "gateway/housekeeping.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
@@ -40,16 +40,10 @@ namespace {
 
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr milliseconds tick_every{250};
 // Topic and properties of one message (devices/README.md, "Limits"); what has more goes to quarantine.
 constexpr std::size_t properties_bytes_max = 512u << 10;
-constexpr seconds status_every{
-    60};  // the retained gateway status is said again, for clocks without a battery
-constexpr milliseconds clock_step_min{2000};  // smaller jumps are a clock being slewed
-// A watchdog is fed by the loops: the reader must have answered and the committer have moved within this.
-constexpr seconds loops_stuck_after{30};
 // An orderly stop, together under two seconds.
 constexpr milliseconds stop_answers_max{300};  // receipts for what is already here
 constexpr milliseconds stop_link_max{500};
@@ -84,12 +78,6 @@ class Daemon::Impl {
     void tick();
     void arm_tick();
     void drive_link(SteadyTime now);
-    void watch_clock(SteadyTime now);
-    void beat(SteadyTime now);
-    void feed_watchdog(SteadyTime now);
-    void write_registry(SteadyTime now);
-    void say_status(SteadyTime now);
-    void submit_own(Event event);
 
     void pump();
     void pump_soon();
@@ -101,7 +89,6 @@ class Daemon::Impl {
     void run_until(milliseconds deadline, const std::function<bool()>& done);
 
     std::string status_members(std::string_view state) const;
-    std::string status_text(std::string_view state) const;
     Snapshot snapshot() const;
 
     config::Settings settings_;
@@ -115,6 +102,7 @@ class Daemon::Impl {
     std::unique_ptr<store::Cache> cache_;
     std::unique_ptr<store::EventStore> store_;
     std::unique_ptr<store::Journal> journal_;
+    std::optional<Housekeeping> housekeeping_;  // made last, but jobs of the reader speak to it
     std::unique_ptr<store::Worker> reader_;
     std::optional<devices::Admission> admission_;
     devices::Registry registry_;
@@ -136,17 +124,6 @@ class Daemon::Impl {
     bool pump_posted_ = false;
     bool stopping_ = false;
     bool failed_ = false;
-    UtcTime started_utc_;
-    SteadyTime started_;
-    SteadyTime last_beat_;
-    SteadyTime last_status_;
-    SteadyTime last_clock_look_;
-    UtcTime last_clock_utc_;
-    std::string last_said_;
-    std::uint64_t durable_journal_end_ = 0;
-    SteadyTime committer_moved_;
-    SteadyTime reader_answered_;
-    bool reader_asked_ = false;
     std::optional<RunMark> run_mark_;
     LastEnd last_end_ = LastEnd::first_start;
     bool new_epoch_ = false;
@@ -154,10 +131,6 @@ class Daemon::Impl {
 
 Result<void> Daemon::Impl::open() {
     log::set_level(settings_.log_level);
-    started_utc_ = clock_.utc();
-    started_ = last_beat_ = last_status_ = last_clock_look_ = committer_moved_ = reader_answered_ =
-        clock_.steady();
-    last_clock_utc_ = started_utc_;
     if (const auto opened = open_store(); !opened) return opened;
     if (const auto opened = open_devices(); !opened) return opened;
     open_uplink();
@@ -211,7 +184,6 @@ Result<void> Daemon::Impl::open_store() {
     auto journal = store::Journal::open(std::move(journal_options), committed, surroundings_.random());
     if (!journal) return journal.error();
     journal_ = std::move(*journal);
-    durable_journal_end_ = journal_->read_position();
     run_mark_->begin(surroundings_.boot_id);
 
     reader_ = std::make_unique<store::Worker>("reader");
@@ -239,12 +211,21 @@ Result<void> Daemon::Impl::open_devices() {
     events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
 
     link_policy_.emplace(settings_.link);
+    housekeeping_.emplace(
+        Housekeeping::Parts{
+            loop_, clock_, *store_, *journal_, *cache_, *reader_, registry_, *events_,
+            [this](std::string_view state) { return status_members(state); },
+            [this](const std::string& status) {
+                const std::string topic = devices::Topic{devices::TopicRole::gateway_status, {}, {}}.build();
+                return link_policy_->open() && link_->publish(topic, status, 1, true);
+            },
+            [this] { return status_line(snapshot()); }},
+        settings_.gateway.heartbeat);
     devices::MqttLink::Handlers handlers;
     handlers.connected = [this](bool) {
         asio::post(loop_, [this] {
             link_policy_->connected();
-            last_said_.clear();
-            say_status(clock_.steady());
+            housekeeping_->broker_connected();
             intake_->send_waiting();
         });
     };
@@ -323,7 +304,7 @@ int Daemon::Impl::run() {
                 failed(std::string("a push destination ended: ") + e.what());
             }
         });
-    submit_own(
+    housekeeping_->submit(
         events_->started(clock_.utc(), surroundings_.version, last_end_, new_epoch_, clock_.trusted()));
     log::info(
         "gateway", "started",
@@ -353,11 +334,7 @@ void Daemon::Impl::tick() {
     drive_link(now);
     // What Paho's queue had no room for: nothing else may happen that would send it.
     if (link_policy_->open()) intake_->send_waiting();
-    watch_clock(now);
-    beat(now);
-    write_registry(now);
-    say_status(now);
-    feed_watchdog(now);
+    housekeeping_->tick(now);
     arm_tick();
 }
 
@@ -376,52 +353,9 @@ void Daemon::Impl::drive_link(SteadyTime now) {
         case devices::LinkAction::disconnect:
             log::warning("gateway", "link to the broker closed until there is room",
                          {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
-            if (!link_->disconnect(status_text("full"))) link_policy_->lost(now);
+            if (!link_->disconnect(housekeeping_->status_text("full"))) link_policy_->lost(now);
             break;
     }
-}
-
-void Daemon::Impl::watch_clock(SteadyTime now) {
-    const UtcTime utc = clock_.utc();
-    const auto expected = std::chrono::duration_cast<milliseconds>(now - last_clock_look_);
-    const milliseconds step = (utc - last_clock_utc_) - expected;
-    last_clock_look_ = now;
-    last_clock_utc_ = utc;
-    if (step < clock_step_min && -step < clock_step_min) return;
-    log::info("gateway", "the clock was set", {{"step_ms", step.count()}});
-    submit_own(events_->clock_stepped(utc, step));
-}
-
-void Daemon::Impl::beat(SteadyTime now) {
-    if (settings_.gateway.heartbeat.count() == 0 || now - last_beat_ < settings_.gateway.heartbeat) return;
-    last_beat_ = now;
-    const store::StoreStats stats = store_->stats();
-    std::uint64_t held = 0;
-    for (const Stream stream : all_streams) held += stats.events[stream];
-    submit_own(events_->heartbeat(clock_.utc(), std::chrono::duration_cast<milliseconds>(now - started_),
-                                  held, clock_.trusted()));
-}
-
-void Daemon::Impl::submit_own(Event event) {
-    store::Submission submission;
-    submission.events.push_back(std::move(event));
-    // A full store needs its room for customers' events; the next heartbeat says the same.
-    [[maybe_unused]] const auto submitted = store_->submit(std::move(submission));
-}
-
-void Daemon::Impl::write_registry(SteadyTime now) {
-    auto rows = registry_.take_changed_rows(now);
-    if (rows.empty()) return;
-    auto held = std::make_shared<devices::Registry::Rows>(std::move(rows));
-    const bool posted = reader_->post([this, held] {
-        const auto put = cache_->put_devices(*held);
-        if (put) return;
-        asio::post(loop_, [this, held, why = put.error().context] {
-            log::warning("gateway", "device registry not written", {{"why", why}});
-            registry_.not_written(*held);
-        });
-    });
-    if (!posted) registry_.not_written(*held);
 }
 
 // The retained gateway status: devices/README.md.
@@ -429,33 +363,6 @@ std::string Daemon::Impl::status_members(std::string_view state) const {
     std::vector<uplink::PushState> destinations;
     for (const auto& pusher : pushers_) destinations.push_back(pusher->stats().state);
     return gateway_status_members(state, destinations);
-}
-
-std::string Daemon::Impl::status_text(std::string_view state) const {
-    return "{" + status_members(state) + ",\"time\":" + json_string(to_rfc3339(clock_.utc())) + "}";
-}
-
-void Daemon::Impl::say_status(SteadyTime now) {
-    if (!link_policy_->open()) return;
-    std::string members = status_members("online");
-    if (members == last_said_ && now - last_status_ < status_every) return;
-    const std::string topic = devices::Topic{devices::TopicRole::gateway_status, {}, {}}.build();
-    if (!link_->publish(topic, status_text("online"), 1, true)) return;
-    last_said_ = std::move(members);
-    last_status_ = now;
-}
-
-// Fed by the loops: this is loop; the reader must have answered a question, the committer have moved.
-void Daemon::Impl::feed_watchdog(SteadyTime now) {
-    if (!reader_asked_) {
-        reader_asked_ = reader_->post([this] {
-            asio::post(loop_, [this] { reader_asked_ = false, reader_answered_ = clock_.steady(); });
-        });
-    }
-    const bool waits_for_committer = journal_->read_position() > durable_journal_end_ && !store_->disk_full();
-    if (!waits_for_committer) committer_moved_ = now;
-    if (now - reader_answered_ > loops_stuck_after || now - committer_moved_ > loops_stuck_after) return;
-    sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(snapshot())).c_str());
 }
 
 void Daemon::Impl::pump_soon() {
@@ -479,8 +386,7 @@ void Daemon::Impl::pump() {
 }
 
 void Daemon::Impl::settled(store::HorizonNote note) {
-    if (note.journal_end != 0) durable_journal_end_ = std::max(durable_journal_end_, note.journal_end);
-    committer_moved_ = clock_.steady();
+    housekeeping_->committed(note.journal_end);
     intake_->settle(note);
     for (const auto& pusher : pushers_) pusher->notify();
     pump_soon();
@@ -494,7 +400,7 @@ void Daemon::Impl::failed(const std::string& what) {
     sd_notify(0, ("STATUS=failed: " + what).c_str());
     timer_.cancel();
     link_policy_->stop();
-    link_->close(status_text("offline"), stop_link_max);
+    link_->close(housekeeping_->status_text("offline"), stop_link_max);
     end_pushers();
     loop_.stop();
 }
@@ -511,7 +417,7 @@ void Daemon::Impl::reload() {
         return;
     }
     log::set_level(fresh->log_level);
-    settings_.gateway.heartbeat = fresh->gateway.heartbeat;
+    housekeeping_->set_heartbeat(fresh->gateway.heartbeat);
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
     log::info("gateway", "reloaded: log level, heartbeat and secrets; every other key needs a restart");
@@ -547,8 +453,8 @@ void Daemon::Impl::stop() {
     // What is here already gets its answer before the link closes.
     run_until(stop_answers_max, [this] { return intake_->idle() && receipts_.open_tickets() == 0; });
     link_policy_->stop();
-    link_->close(status_text("offline"), stop_link_max);
-    submit_own(events_->stopping(clock_.utc(), std::chrono::duration_cast<milliseconds>(began - started_)));
+    link_->close(housekeeping_->status_text("offline"), stop_link_max);
+    housekeeping_->submit(events_->stopping(clock_.utc(), housekeeping_->uptime()));
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
     end_pushers();
@@ -567,8 +473,8 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.store_id = settings_.gateway.store;
     picture.broker = settings_.link.url;
     picture.now = clock_.utc();
-    picture.started = started_utc_;
-    picture.uptime = std::chrono::duration_cast<milliseconds>(clock_.steady() - started_);
+    picture.started = housekeeping_->started();
+    picture.uptime = housekeeping_->uptime();
     picture.clock_trusted = clock_.trusted();
     picture.store_failed = failed_;
     picture.cache_replaced = cache_->replaced();

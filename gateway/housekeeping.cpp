@@ -1,0 +1,116 @@
+#include "gateway/housekeeping.hpp"
+
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <memory>
+#include <utility>
+
+#include "gateway/core/json_text.hpp"
+#include "gateway/core/log.hpp"
+
+namespace touchpoint::gateway {
+
+using std::chrono::milliseconds;
+
+Housekeeping::Housekeeping(Parts parts, std::chrono::seconds heartbeat)
+    : parts_(std::move(parts)), heartbeat_(heartbeat), durable_journal_end_(parts_.journal.read_position()) {
+    started_utc_ = last_clock_utc_ = parts_.clock.utc();
+    started_ = last_beat_ = last_status_ = last_clock_look_ = committer_moved_ = reader_answered_ =
+        parts_.clock.steady();
+}
+
+void Housekeeping::tick(SteadyTime now) {
+    watch_clock(now);
+    beat(now);
+    write_registry(now);
+    say_status(now);
+    feed_watchdog(now);
+}
+
+void Housekeeping::committed(std::uint64_t journal_end) {
+    if (journal_end > durable_journal_end_) durable_journal_end_ = journal_end;
+    committer_moved_ = parts_.clock.steady();
+}
+
+void Housekeeping::broker_connected() {
+    last_said_.clear();
+    say_status(parts_.clock.steady());
+}
+
+milliseconds Housekeeping::uptime() const {
+    return std::chrono::duration_cast<milliseconds>(parts_.clock.steady() - started_);
+}
+
+void Housekeeping::submit(Event event) {
+    store::Submission submission;
+    submission.events.push_back(std::move(event));
+    // Lost when full: the next heartbeat says the same.
+    [[maybe_unused]] const auto submitted = parts_.store.submit(std::move(submission));
+}
+
+void Housekeeping::watch_clock(SteadyTime now) {
+    const UtcTime utc = parts_.clock.utc();
+    const auto expected = std::chrono::duration_cast<milliseconds>(now - last_clock_look_);
+    const milliseconds step = (utc - last_clock_utc_) - expected;
+    last_clock_look_ = now;
+    last_clock_utc_ = utc;
+    if (step < clock_step_min && -step < clock_step_min) return;
+    log::info("gateway", "the clock was set", {{"step_ms", step.count()}});
+    submit(parts_.events.clock_stepped(utc, step));
+}
+
+void Housekeeping::beat(SteadyTime now) {
+    if (heartbeat_.count() == 0 || now - last_beat_ < heartbeat_) return;
+    last_beat_ = now;
+    const store::StoreStats stats = parts_.store.stats();
+    std::uint64_t held = 0;
+    for (const Stream stream : all_streams) held += stats.events[stream];
+    submit(parts_.events.heartbeat(parts_.clock.utc(), uptime(), held, parts_.clock.trusted()));
+}
+
+void Housekeeping::write_registry(SteadyTime now) {
+    auto rows = parts_.registry.take_changed_rows(now);
+    if (rows.empty()) return;
+    auto held = std::make_shared<devices::Registry::Rows>(std::move(rows));
+    const bool posted = parts_.reader.post([this, held] {
+        const auto put = parts_.cache.put_devices(*held);
+        if (put) return;
+        boost::asio::post(parts_.loop, [this, held, why = put.error().context] {
+            log::warning("gateway", "device registry not written", {{"why", why}});
+            parts_.registry.not_written(*held);
+        });
+    });
+    if (!posted) parts_.registry.not_written(*held);
+}
+
+std::string Housekeeping::status_text(std::string_view state) const {
+    return "{" + parts_.status_members(state) + ",\"time\":" + json_string(to_rfc3339(parts_.clock.utc())) +
+           "}";
+}
+
+void Housekeeping::say_status(SteadyTime now) {
+    std::string members = parts_.status_members("online");
+    if (members == last_said_ && now - last_status_ < status_every) return;
+    if (!parts_.publish_status(status_text("online"))) return;
+    last_said_ = std::move(members);
+    last_status_ = now;
+}
+
+// This is loop; the reader must have answered a question, the committer have moved.
+void Housekeeping::feed_watchdog(SteadyTime now) {
+    if (!reader_asked_) {
+        reader_asked_ = parts_.reader.post([this] {
+            boost::asio::post(parts_.loop,
+                              [this] { reader_asked_ = false, reader_answered_ = parts_.clock.steady(); });
+        });
+    }
+    const bool waits_for_committer =
+        parts_.journal.read_position() > durable_journal_end_ && !parts_.store.disk_full();
+    if (!waits_for_committer) committer_moved_ = now;
+    if (now - reader_answered_ > loops_stuck_after || now - committer_moved_ > loops_stuck_after) return;
+    sd_notify(0, ("WATCHDOG=1\nSTATUS=" + parts_.status_line()).c_str());
+}
+
+}  // namespace touchpoint::gateway
