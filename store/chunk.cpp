@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view magic = "TPC1";
 enum Codec : std::uint8_t { codec_raw = 0, codec_zstd = 1 };
-// magic 4, codec 1, reserved 3, events 4, raw 4, first 8, last 8, recorded 8, checksum 8
+constexpr std::uint8_t flag_untrusted = 1;  // our clock, when it was committed
+// magic 4, codec 1, flags 1, reserved 2, events 4, raw 4, first 8, last 8, recorded 8, checksum 8
 constexpr std::size_t header_bytes = 48;
 constexpr std::size_t checksum_at = 40;
 // The largest message is 262,144 bytes; masking, escaping and the envelope add less than this again.
@@ -49,7 +50,9 @@ std::string_view ChunkPacker::pack(const ChunkHeader& header, std::string_view l
 
     std::string head;
     head += magic;
-    append_little(head, static_cast<std::uint32_t>(codec));
+    append_little(head, static_cast<std::uint8_t>(codec));
+    append_little(head, header.trusted ? std::uint8_t{0} : flag_untrusted);
+    append_little(head, std::uint16_t{0});
     append_little(head, header.events);
     append_little(head, static_cast<std::uint32_t>(lines.size()));
     append_little(head, header.first);
@@ -65,8 +68,10 @@ std::string_view ChunkPacker::pack(const ChunkHeader& header, std::string_view l
 
 Result<ChunkHeader> read_header(std::string_view chunk) {
     if (chunk.size() < header_bytes || !chunk.starts_with(magic)) return fail(Errc::damaged, "chunk header");
-    ByteReader in(chunk.substr(magic.size() + 4));
+    ByteReader in(chunk.substr(magic.size() + 1));
     ChunkHeader header;
+    header.trusted = (in.little<std::uint8_t>() & flag_untrusted) == 0;
+    in.little<std::uint16_t>();
     header.events = in.little<std::uint32_t>();
     header.raw_bytes = in.little<std::uint32_t>();
     header.first = in.little<std::uint64_t>();

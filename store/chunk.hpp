@@ -24,6 +24,7 @@ struct ChunkHeader {
     Sequence last = 0;
     std::uint32_t raw_bytes = 0;
     UtcTime recorded;
+    bool trusted = true;  // our clock was, then
 };
 
 // Compresses chunks; keeps zstd's work space. Threads: confined to one.

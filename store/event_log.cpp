@@ -4,6 +4,7 @@
 
 #include "gateway/core/assert.hpp"
 #include "gateway/core/log.hpp"
+#include "store/gap_rows.hpp"
 
 namespace touchpoint::store {
 
@@ -64,7 +65,7 @@ Result<void> EventLog::create(Transaction& txn, Table table, std::string epoch, 
             const Gap gap{stream, "", 1, 1, "epoch", old_epoch_detail, now};
             if (const auto put = put_gap(txn, gap); !put) return put.error();
             next_.last[stream] = 1;
-            begins_with_gap_[stream] = true;
+            next_begins_with_gap_[stream] = true;
         }
     }
     if (const auto put = put_state(txn, std::nullopt); !put) return put.error();
@@ -80,7 +81,8 @@ DedupWindow::Found EventLog::find_repeat(DedupEntry entry) const {
     return found;
 }
 
-Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<Event>& events, UtcTime now) {
+Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<Event>& events, UtcTime now,
+                                           bool trusted) {
     Outcome outcome;
     PerStream<std::string> lines;
     PerStream<Sequence> first;
@@ -92,6 +94,7 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
         header.events = static_cast<std::uint32_t>(header.last - header.first + 1);
         header.raw_bytes = static_cast<std::uint32_t>(lines[stream].size());
         header.recorded = now;
+        header.trusted = trusted;
         const std::string_view packed = packer_.pack(header, lines[stream]);
         if (const auto put = txn.put(table_, chunk_key(stream, header.first), packed); !put)
             return put.error();
@@ -169,10 +172,7 @@ Result<void> EventLog::prune_dedup(Transaction& txn, UtcTime now) {
     return {};
 }
 
-Result<void> EventLog::put_gap(Transaction& txn, const Gap& gap) {
-    TP_ASSERT(gap.first >= 1 && gap.first <= gap.last);
-    return txn.put(table_, gap_key(gap.stream, gap.last, gap.consumer), encode(gap));
-}
+Result<void> EventLog::put_gap(Transaction& txn, const Gap& gap) { return gap_rows::put(txn, table_, gap); }
 
 Result<void> EventLog::put_consumer(Transaction& txn, const ConsumerState& consumer) {
     return txn.put(table_, consumer_key(consumer.name), encode(consumer));
@@ -181,7 +181,17 @@ Result<void> EventLog::put_consumer(Transaction& txn, const ConsumerState& consu
 Result<void> EventLog::erase_consumer(Transaction& txn, const std::string& name) {
     const auto erased = txn.erase(table_, consumer_key(name));
     if (!erased) return erased.error();
+    for (const Stream stream : all_streams) {
+        const auto rows = gap_rows::erase_through(txn, table_, stream, name, ~Sequence{0}, ~std::size_t{0});
+        if (!rows) return rows.error();
+    }
     return {};
+}
+
+Sequence EventLog::before_oldest(Stream stream) const {
+    const Sequence first = fronts_[stream].first;
+    const Sequence before = first == 0 ? state_.last[stream] : first - 1;
+    return before == 1 && begins_with_gap_[stream] ? 0 : before;
 }
 
 Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const {
@@ -203,13 +213,13 @@ Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, Consu
         for (const auto& [name, consumer] : consumers) {
             if (!consumer.streams[stream]) continue;
             held = true;
-            through = std::min(through, consumer.acknowledged[stream]);
+            through = std::min(through, std::max(consumer.acknowledged[stream], consumer.released[stream]));
         }
-        if (!held) continue;  // nobody reads it yet: only the bound may delete
-        if (const auto pruned = prune_chunks(txn, stream, through, pages); !pruned) return pruned.error();
-        if (const auto pruned = prune_gaps(txn, stream, consumers, through, 64); !pruned)
-            return pruned.error();
-        more = more || pages >= deletes_pages_max;
+        if (held)  // else nobody reads it yet: only the bound may delete
+            if (const auto pruned = prune_chunks(txn, stream, through, pages); !pruned) return pruned.error();
+        const auto rows_left = prune_gaps(txn, stream, consumers);
+        if (!rows_left) return rows_left.error();
+        more = more || pages >= deletes_pages_max || *rows_left;
     }
     return more;
 }
@@ -242,24 +252,27 @@ Result<void> EventLog::prune_chunks(Transaction& txn, Stream stream, Sequence th
     return find_front(txn, stream, next_fronts_);
 }
 
-Result<void> EventLog::prune_gaps(Transaction& txn, Stream stream,
-                                  const std::map<std::string, ConsumerState>& consumers, Sequence through,
-                                  int rows_max) {
-    std::string key = gap_key(stream, 0, "");
-    for (int i = 0; i < rows_max; ++i) {
-        const auto row = txn.seek(table_, key);
-        if (!row) return row.error();
-        if (!*row || !is_gap_of((*row)->key, stream)) return {};
-        key = std::string((*row)->key);
-        const auto gap = decode_gap(key, (*row)->value);
-        const auto owner = gap ? consumers.find(gap->consumer) : consumers.end();
-        const Sequence seen = owner == consumers.end() ? through : owner->second.acknowledged[stream];
-        if (!gap || gap->last <= seen)
-            if (const auto erased = txn.erase(table_, key); !erased) return erased.error();
-        if (gap && gap->consumer.empty() && gap->last > seen) return {};
-        key += '\0';
+// A consumer's own rows go when it has acknowledged them, those for everybody when all have.
+Result<bool> EventLog::prune_gaps(Transaction& txn, Stream stream,
+                                  const std::map<std::string, ConsumerState>& consumers) {
+    bool more = false;
+    const auto erase = [&](const std::string& owner, Sequence through) -> Result<void> {
+        const auto erased =
+            gap_rows::erase_through(txn, table_, stream, owner, through, gap_rows_deleted_max);
+        if (!erased) return erased.error();
+        more = more || *erased == gap_rows_deleted_max;
+        return {};
+    };
+    std::optional<Sequence> all;
+    for (const auto& [name, consumer] : consumers) {
+        const Sequence acknowledged = consumer.acknowledged[stream];
+        if (consumer.streams[stream]) all = std::min(all.value_or(acknowledged), acknowledged);
+        if (const auto erased = erase(name, acknowledged); !erased) return erased.error();
     }
-    return {};
+    if (!all) return more;
+    if (const auto erased = erase("", *all); !erased) return erased.error();
+    next_begins_with_gap_[stream] = next_begins_with_gap_[stream] && *all == 0;
+    return more;
 }
 
 Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPosition>& journal) {
@@ -271,6 +284,7 @@ Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPo
 void EventLog::accept(UtcTime now) {
     state_ = next_;
     fronts_ = next_fronts_;
+    begins_with_gap_ = next_begins_with_gap_;
     for (const DedupEntry& entry : fresh_) window_.add(entry, now);
     fresh_.clear();
     fresh_index_.clear();
@@ -279,6 +293,7 @@ void EventLog::accept(UtcTime now) {
 void EventLog::abandon() {
     next_ = state_;
     next_fronts_ = fronts_;
+    next_begins_with_gap_ = begins_with_gap_;
     fresh_.clear();
     fresh_index_.clear();
 }

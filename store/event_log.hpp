@@ -28,6 +28,8 @@ class EventLog {
     static constexpr std::uint64_t deletes_pages_max = 400;
     // Dedup rows taken out by one commit; each commit adds one.
     static constexpr int dedup_rows_deleted_max = 8;
+    // Gap rows of one list that one commit deletes.
+    static constexpr std::size_t gap_rows_deleted_max = 1'000;
 
     struct Front {           // oldest chunk held
         Sequence first = 0;  // 0: none
@@ -51,9 +53,10 @@ class EventLog {
     };
     // Decides repeats, gives sequences, writes chunks and the dedup row. The numbers in state() and the
     // window change only with accept(); after a failure or an aborted transaction nothing has happened.
-    Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now);
+    Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now, bool trusted);
     Result<void> put_gap(Transaction& txn, const Gap& gap);
     Result<void> put_consumer(Transaction& txn, const ConsumerState& consumer);
+    // With the gap rows that are its own.
     Result<void> erase_consumer(Transaction& txn, const std::string& name);
     // Deletes chunks and gap rows that every consumer of their stream has acknowledged, oldest first, within
     // deletes_pages_max. True: there is more.
@@ -67,15 +70,15 @@ class EventLog {
     const StateRow& state() const { return state_; }
     const std::map<std::string, ConsumerState>& consumers() const { return loaded_consumers_; }
     const PerStream<Front>& fronts() const { return fronts_; }
-    // True where a gap row for everybody stands at sequence 1, as load() or create() found it.
-    const PerStream<bool>& begins_with_gap() const { return begins_with_gap_; }
+    // The position of a consumer that begins at the oldest event held. The gap row of a new epoch stands
+    // before the first chunk and belongs to everybody: while it is there, that is 0.
+    Sequence before_oldest(Stream stream) const;
     std::uint64_t dedup_ids() const { return window_.size(); }
 
   private:
     Result<void> prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages);
-    Result<void> prune_gaps(Transaction& txn, Stream stream,
-                            const std::map<std::string, ConsumerState>& consumers, Sequence through,
-                            int rows_max);
+    Result<bool> prune_gaps(Transaction& txn, Stream stream,
+                            const std::map<std::string, ConsumerState>& consumers);
     Result<void> prune_dedup(Transaction& txn, UtcTime now);
     Result<void> find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const;
     DedupWindow::Found find_repeat(DedupEntry entry) const;
@@ -87,7 +90,8 @@ class EventLog {
     StateRow next_;  // state_ as this transaction leaves it
     PerStream<Front> fronts_;
     PerStream<Front> next_fronts_;
-    PerStream<bool> begins_with_gap_;
+    PerStream<bool> begins_with_gap_;  // a gap row for everybody stands at sequence 1
+    PerStream<bool> next_begins_with_gap_;
     DedupWindow window_;
     std::vector<DedupEntry> fresh_;  // of this transaction: not in the window before accept()
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;

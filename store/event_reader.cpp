@@ -1,8 +1,11 @@
 #include "store/event_reader.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
 
 #include "store/chunk.hpp"
+#include "store/gap_rows.hpp"
 #include "store/reader_source.hpp"
 #include "store/records.hpp"
 
@@ -27,24 +30,26 @@ struct Wanted {
     Sequence horizon;
 };
 
-// The first gap for this consumer whose last number is `next` or later.
+// What explains `next` for this consumer, or else the next gap behind it.
 Result<std::optional<Gap>> gap_from(const Transaction& txn, Table table, const Wanted& wanted, Sequence next,
                                     const std::vector<Gap>& unwritten) {
     std::optional<Gap> best;
+    const auto consider = [&](const Gap& gap) {
+        const bool covers = gap.first <= next;
+        const bool better =
+            !best || (covers ? best->first > next || best->last < gap.last : best->first > gap.first);
+        if (better) best = gap;
+    };
     for (const Gap& gap : unwritten)
-        if (gap.last >= next && (!best || gap.first < best->first)) best = gap;
-    std::string key = gap_key(wanted.stream, next, "");
-    for (;;) {
-        const auto row = txn.seek(table, key);
-        if (!row) return row.error();
-        if (!*row || !is_gap_of((*row)->key, wanted.stream)) return best;
-        const auto gap = decode_gap((*row)->key, (*row)->value);
-        if (gap && (gap->consumer.empty() || gap->consumer == wanted.consumer)) {
-            if (!best || gap->first < best->first) best = *gap;
-            return best;
-        }
-        key = std::string((*row)->key) + '\0';
-    }
+        if (gap.last >= next) consider(gap);
+    const auto everybody = gap_rows::from(txn, table, wanted.stream, "", next);
+    if (!everybody) return everybody.error();
+    if (*everybody) consider(**everybody);
+    if (wanted.consumer.empty()) return best;
+    const auto own = gap_rows::from(txn, table, wanted.stream, wanted.consumer, next);
+    if (!own) return own.error();
+    if (*own) consider(**own);
+    return best;
 }
 
 Piece missing(const Wanted& wanted, Sequence first, Sequence last, const char* reason) {
@@ -188,6 +193,73 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
     slice.more = !slice.events.empty() && slice.events.back().sequence < wanted.horizon;
     if (!slice.more) cached_lines_.reset();  // nothing left to read: hold no memory
     return slice;
+}
+
+Result<std::vector<Gap>> EventReader::gaps(Stream stream, Sequence after,
+                                           const std::optional<std::string>& consumer,
+                                           std::size_t max) const {
+    const Sequence horizon = source_->horizon_of(stream);
+    std::vector<Gap> found = source_->unwritten_gaps(stream, consumer);
+    {
+        const auto txn = source_->environment->begin_read();
+        if (!txn) return txn.error();
+        std::vector<std::string> owners{""};
+        if (consumer && !consumer->empty()) owners.push_back(*consumer);
+        if (!consumer) {
+            auto all = gap_rows::owners(*txn, source_->table, stream);
+            if (!all) return all.error();
+            owners = std::move(*all);
+        }
+        for (const std::string& owner : owners) {
+            auto rows = gap_rows::list(*txn, source_->table, stream, owner, after, max);
+            if (!rows) return rows.error();
+            std::move(rows->begin(), rows->end(), std::back_inserter(found));
+        }
+    }
+    const auto place = [](const Gap& gap) { return std::tie(gap.last, gap.consumer); };
+    std::erase_if(found, [&](const Gap& gap) { return gap.last <= after || gap.last > horizon; });
+    std::stable_sort(found.begin(), found.end(),
+                     [&](const Gap& a, const Gap& b) { return place(a) < place(b); });
+    // What is being written stands in both places.
+    found.erase(std::unique(found.begin(), found.end(),
+                            [&](const Gap& a, const Gap& b) { return place(a) == place(b); }),
+                found.end());
+    std::size_t end = std::min(max, found.size());
+    while (end > 0 && end < found.size() && found[end].last == found[end - 1].last) ++end;
+    found.resize(end);
+    return found;
+}
+
+Result<Sequence> EventReader::at_time(Stream stream, UtcTime time) const {
+    const Sequence horizon = source_->horizon_of(stream);
+    Sequence found = horizon;
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return txn.error();
+    // The chunk that holds a number, or the next one behind it.
+    const auto chunk_at = [&](Sequence number) -> Result<std::optional<KeyValue>> {
+        auto row = txn->before(source_->table, chunk_key(stream, number + 1));
+        if (!row) return row.error();
+        if (*row && is_chunk_of((*row)->key, stream)) {
+            const auto header = read_header((*row)->value);
+            if (!header || header->last >= number) return row;
+        }
+        row = txn->seek(source_->table, chunk_key(stream, number));
+        if (row && *row && !is_chunk_of((*row)->key, stream)) return std::optional<KeyValue>{};
+        return row;
+    };
+    for (Sequence low = 1, high = horizon; low <= high;) {
+        const Sequence middle = low + (high - low) / 2;
+        const auto row = chunk_at(middle);
+        if (!row) return row.error();
+        const auto header = *row ? read_header((*row)->value) : fail(Errc::not_found, "");
+        if (!*row || (header && header->recorded >= time)) {
+            if (*row) found = std::min(found, header->first - 1);
+            high = std::min(middle, header ? header->first : middle) - 1;
+        } else {
+            low = header ? header->last + 1 : middle + 1;
+        }
+    }
+    return found;
 }
 
 }  // namespace touchpoint::store

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,17 @@ class EventReader {
     // Events of `stream` after `after`, as `consumer` is to see them. Missing numbers come as gaps; a chunk
     // that fails its checksum comes as a gap with reason "damaged". Fails with io only.
     Result<Slice> read(Stream stream, Sequence after, const std::string& consumer, Limits limits);
+
+    // Gap rows of `stream` that end after `after`, up to the horizon, in order of their last numbers: those
+    // for everybody and those for `consumer` alone; without a consumer those of all. At most `max`, and those
+    // that end at the same number as the last of them. Not among them: chunks that are damaged, numbers that
+    // no row explains. Fails with io only.
+    Result<std::vector<Gap>> gaps(Stream stream, Sequence after, const std::optional<std::string>& consumer,
+                                  std::size_t max) const;
+    // The last number before the first event that was recorded at `time` or later: reading after it begins
+    // there. Looks into O(log n) chunks; where our clock was set back the answer is one of the places where
+    // the times pass `time`. The horizon when everything is older. Fails with io only.
+    Result<Sequence> at_time(Stream stream, UtcTime time) const;
 
   private:
     std::shared_ptr<const Source> source_;

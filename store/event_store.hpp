@@ -47,12 +47,25 @@ struct ConsumerSpec {
     PerStream<bool> streams;
 };
 
+// The values stand in files: do not change them.
+enum class ConsumerKind : std::uint8_t { push = 0, pull = 1 };
+
 struct ConsumerState {
     std::string name;
     PerStream<bool> streams;
     PerStream<Sequence> acknowledged;
-    bool configured = true;  // false: its destination was removed from the configuration
+    bool configured = true;  // false: a push destination that was removed from the configuration
+    ConsumerKind kind = ConsumerKind::push;
+    // Events up to here are not held for it any more: what of them it has not acknowledged comes as gaps.
+    PerStream<Sequence> released = {};
+    UtcTime since = {};  // made; 0: when our clock was not trusted
+    // pull: last sign of life (written hourly, or with other changes). push: when it was found removed from
+    // the configuration. 0: never yet, or our clock was not trusted.
+    UtcTime last_seen = {};
 };
+
+// Where a new pull consumer begins: before the oldest event held, or behind the horizon.
+enum class From : std::uint8_t { oldest, latest };
 
 // A range that will not come, and why. Empty consumer: for all of them.
 struct Gap {
@@ -60,9 +73,10 @@ struct Gap {
     std::string consumer;
     Sequence first = 0;
     Sequence last = 0;
-    std::string reason;  // shed, expired, damaged, parked, rejected, epoch
+    std::string reason;  // shed, expired, damaged, parked, rejected, epoch; missing: no row explains it
     std::string detail;  // JSON members without braces, may be empty
-    UtcTime time;
+    UtcTime time;        // when its newest number was given up
+    UtcTime since = {};  // when its oldest was, where a row grew; else 0
 };
 
 // What loop hands over: events in order, and how far the journal is covered by them.
@@ -153,6 +167,31 @@ class EventStore {
     // once, written with the next commit; after a power cut it may have to be said again. Never moves back.
     // Fails with not_found (no such consumer) or invalid_argument (beyond the horizon).
     Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
+    // Makes a pull consumer that begins at `from`, or gives an existing one these streams (a stream that it
+    // did not read before begins at `from`, but not before where it stood). The same again changes nothing.
+    // Fails with invalid_argument (a name outside [a-z0-9-]{1,64}, a push destination's name, no stream) or
+    // full (consumers_max).
+    Result<void> put_consumer(const ConsumerSpec& spec, From from);
+    // A pull consumer, or a push destination that is no longer configured: what it alone held is deleted.
+    // Fails with not_found or refused (a configured push destination).
+    Result<void> erase_consumer(const std::string& name);
+    // Moves positions, also back; streams without a value stay. What is not held any more comes as gaps.
+    // Fails with not_found, or invalid_argument (beyond the horizon, or a stream that it does not read):
+    // nothing was moved then.
+    Result<void> seek(const std::string& consumer, const PerStream<std::optional<Sequence>>& acknowledged);
+    // A sign of life of a pull consumer; acknowledge() is one, too.
+    void touch(const std::string& consumer);
+    // All of these are seen by readers at once and written with the next commit.
+
+    // Calls `done` on the store thread once a flush covers everything that was said before (submit,
+    // acknowledge, record_gap, put_consumer, erase_consumer, seek), and begins a commit at once if one is
+    // needed. Events that wait for room on the disk are not waited for. After a stop or a failure `done`
+    // gets an error: stopped, or the disk's. Calls it with full, or stopped, before it returns when
+    // durable_waiting_max wait already, or the store thread has ended.
+    void when_durable(std::function<void(Result<void>)> done);
+    static constexpr std::size_t durable_waiting_max = 1'000;
+    static constexpr std::size_t consumers_max = 32;  // pull consumers
+
     // Rows for what was parked or rejected by one consumer; seen by readers at once, and committed before the
     // acknowledgement that passes it. REQUIRES: has_gap_room(1)
     void record_gap(Gap gap);

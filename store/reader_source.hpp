@@ -5,6 +5,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "store/environment.hpp"
@@ -24,11 +26,12 @@ class EventReader::Source {
 
     // Recorded and on their way to the disk: a reader sees them at once. If a power cut takes one, what it
     // explains is met again and recorded again.
-    std::vector<Gap> unwritten_gaps(Stream stream, const std::string& consumer) const {
+    // Without a consumer: everybody's.
+    std::vector<Gap> unwritten_gaps(Stream stream, const std::optional<std::string>& consumer) const {
         const std::lock_guard lock(mutex);
         std::vector<Gap> found;
         for (const Gap& gap : gaps)
-            if (gap.stream == stream && (gap.consumer.empty() || gap.consumer == consumer))
+            if (gap.stream == stream && (!consumer || gap.consumer.empty() || gap.consumer == *consumer))
                 found.push_back(gap);
         return found;
     }

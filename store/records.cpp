@@ -20,6 +20,8 @@ std::string after(std::string key) {
 
 // LMDB has no checksums: each row ends with the XXH3-64 of what stands before it.
 constexpr std::size_t checksum_bytes = 8;
+// prefix 1, consumer, zero 1, last 8
+constexpr std::size_t gap_key_bytes_min = 10;
 
 std::string sealed(std::string row) {
     append_little(row, row_checksum(row));
@@ -57,10 +59,12 @@ std::string chunk_key(Stream stream, Sequence first) {
 
 std::string gap_key(Stream stream, Sequence last, std::string_view consumer) {
     std::string key = stream_prefix(Prefix::gap, stream);
-    append_big(key, last);
     key += consumer;
+    key += '\0';  // sorts before every character of a name
+    append_big(key, last);
     return key;
 }
+std::string gap_prefix(Stream stream) { return stream_prefix(Prefix::gap, stream); }
 
 std::string chunk_end(Stream stream) { return after(stream_prefix(Prefix::chunk, stream)); }
 std::string gap_end(Stream stream) { return after(stream_prefix(Prefix::gap, stream)); }
@@ -69,13 +73,22 @@ bool is_chunk_of(std::string_view key, Stream stream) {
     return key.size() == 9 && key.starts_with(stream_prefix(Prefix::chunk, stream));
 }
 bool is_gap_of(std::string_view key, Stream stream) {
-    return key.size() >= 9 && key.starts_with(stream_prefix(Prefix::gap, stream));
+    return key.size() >= gap_key_bytes_min && key[key.size() - 9] == '\0' &&
+           key.starts_with(stream_prefix(Prefix::gap, stream));
 }
 Sequence chunk_first(std::string_view key) {
     TP_ASSERT(key.size() == 9);
     return read_big<std::uint64_t>(key.substr(1));
 }
 std::string_view consumer_name(std::string_view key) { return key.substr(1); }
+Sequence gap_last(std::string_view key) {
+    TP_ASSERT(key.size() >= gap_key_bytes_min);
+    return read_big<std::uint64_t>(key.substr(key.size() - 8));
+}
+std::string_view gap_consumer(std::string_view key) {
+    TP_ASSERT(key.size() >= gap_key_bytes_min);
+    return key.substr(1, key.size() - gap_key_bytes_min);
+}
 
 std::string encode(const StateRow& row) {
     std::string out;
@@ -88,6 +101,9 @@ std::string encode(const StateRow& row) {
         append_little(out, row.last[stream]);
         append_little(out, row.events[stream]);
         append_little(out, row.bytes[stream]);
+        append_little(out, row.shed[stream]);
+        append_little(out, row.expired[stream]);
+        append_little(out, row.released[stream]);
     }
     append_little(out, row.dedup_ids);
     append_text(out, row.journal ? row.journal->journal_id : "");
@@ -111,6 +127,9 @@ Result<StateRow> decode_state(std::string_view bytes) {
         row.last[stream] = in.little<std::uint64_t>();
         row.events[stream] = in.little<std::uint64_t>();
         row.bytes[stream] = in.little<std::uint64_t>();
+        row.shed[stream] = in.little<std::uint64_t>();
+        row.expired[stream] = in.little<std::uint64_t>();
+        row.released[stream] = in.little<std::uint64_t>();
     }
     row.dedup_ids = in.little<std::uint64_t>();
     JournalPosition journal;
@@ -126,10 +145,14 @@ Result<StateRow> decode_state(std::string_view bytes) {
 std::string encode(const ConsumerState& row) {
     std::string out;
     append_little(out, std::uint8_t{1});  // version of this row
+    append_little(out, static_cast<std::uint8_t>(row.kind));
     append_little(out, static_cast<std::uint8_t>(row.configured ? 1 : 0));
+    append_little(out, static_cast<std::uint64_t>(row.since.ms));
+    append_little(out, static_cast<std::uint64_t>(row.last_seen.ms));
     for (const Stream stream : all_streams) {
         append_little(out, static_cast<std::uint8_t>(row.streams[stream] ? 1 : 0));
         append_little(out, row.acknowledged[stream]);
+        append_little(out, row.released[stream]);
     }
     return sealed(std::move(out));
 }
@@ -139,12 +162,19 @@ Result<ConsumerState> decode_consumer(std::string_view name, std::string_view by
     const auto version = in.little<std::uint8_t>();
     ConsumerState row;
     row.name = name;
+    const auto kind = in.little<std::uint8_t>();
+    row.kind =
+        kind == static_cast<std::uint8_t>(ConsumerKind::pull) ? ConsumerKind::pull : ConsumerKind::push;
     row.configured = in.little<std::uint8_t>() != 0;
+    row.since.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    row.last_seen.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     for (const Stream stream : all_streams) {
         row.streams[stream] = in.little<std::uint8_t>() != 0;
         row.acknowledged[stream] = in.little<std::uint64_t>();
+        row.released[stream] = in.little<std::uint64_t>();
     }
-    if (!in.ok() || version != 1) return fail(Errc::damaged, "consumer row");
+    if (!in.ok() || version != 1 || kind > static_cast<std::uint8_t>(ConsumerKind::pull))
+        return fail(Errc::damaged, "consumer row");
     return row;
 }
 
@@ -153,6 +183,7 @@ std::string encode(const Gap& gap) {
     append_little(out, std::uint8_t{1});
     append_little(out, gap.first);
     append_little(out, static_cast<std::uint64_t>(gap.time.ms));
+    append_little(out, static_cast<std::uint64_t>(gap.since.ms));
     append_text(out, gap.reason);
     append_text(out, gap.detail);
     return sealed(std::move(out));
@@ -163,10 +194,11 @@ Result<Gap> decode_gap(std::string_view key, std::string_view bytes) {
     const auto version = in.little<std::uint8_t>();
     Gap gap;
     gap.stream = static_cast<Stream>(key[0] - static_cast<char>(Prefix::gap));
-    gap.last = read_big<std::uint64_t>(key.substr(1));
-    gap.consumer = key.substr(9);
+    gap.last = gap_last(key);
+    gap.consumer = gap_consumer(key);
     gap.first = in.little<std::uint64_t>();
     gap.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    gap.since.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     gap.reason = in.text();
     gap.detail = in.text();
     if (!in.ok() || version != 1 || gap.first == 0 || gap.first > gap.last)

@@ -30,7 +30,9 @@ std::string consumer_prefix();
 std::string dedup_prefix();
 std::string dedup_key(std::uint64_t commit);
 std::string chunk_key(Stream stream, Sequence first);
+// Rows of one consumer ("": of all) stand together.
 std::string gap_key(Stream stream, Sequence last, std::string_view consumer);
+std::string gap_prefix(Stream stream);
 // One past the last key of a stream's chunks or gap rows.
 std::string chunk_end(Stream stream);
 std::string gap_end(Stream stream);
@@ -39,6 +41,8 @@ bool is_chunk_of(std::string_view key, Stream stream);
 bool is_gap_of(std::string_view key, Stream stream);
 Sequence chunk_first(std::string_view key);            // REQUIRES: a chunk key
 std::string_view consumer_name(std::string_view key);  // REQUIRES: a consumer key
+Sequence gap_last(std::string_view key);               // REQUIRES: a gap key
+std::string_view gap_consumer(std::string_view key);   // REQUIRES: a gap key
 
 struct StateRow {
     std::string epoch;
@@ -47,7 +51,11 @@ struct StateRow {
     PerStream<Sequence> last;         // highest sequence given
     PerStream<std::uint64_t> events;  // held
     PerStream<std::uint64_t> bytes;   // of chunks held
-    std::uint64_t dedup_ids = 0;      // in dedup rows
+    // Events of this epoch that were given up: by the bound, by age, and for single consumers.
+    PerStream<std::uint64_t> shed;
+    PerStream<std::uint64_t> expired;
+    PerStream<std::uint64_t> released;
+    std::uint64_t dedup_ids = 0;  // in dedup rows
     std::optional<JournalPosition> journal;
 };
 std::string encode(const StateRow& row);

@@ -31,6 +31,14 @@ TEST(Chunk, GivesBackItsLinesAndItsHeader) {
     EXPECT_EQ(*unpack(chunk), compressible);
 }
 
+TEST(Chunk, SaysWhetherTheClockWasTrusted) {
+    EXPECT_TRUE(read_header(packed(compressible))->trusted);
+    ChunkHeader guessed = two_events;
+    guessed.trusted = false;
+    ChunkPacker packer;
+    EXPECT_FALSE(read_header(packer.pack(guessed, compressible))->trusted);
+}
+
 TEST(Chunk, LinesThatDoNotShrinkStandAsTheyAre) {
     const std::string chunk = packed(incompressible);
     EXPECT_EQ(chunk.size(), 48 + incompressible.size());

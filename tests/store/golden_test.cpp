@@ -47,6 +47,10 @@ TEST_F(GoldenStore, DISABLED_WritesTheGoldenFile) {
     store_->record_gap({Stream::sales, "platform", 3, 3, "parked", "\"status\":422", clock_.utc()});
     ASSERT_TRUE(store_->acknowledge("platform", Stream::sales, 1));
     ASSERT_TRUE(store_->acknowledge("analytics", Stream::sales, 1));
+    store::ConsumerSpec pull;
+    pull.name = "pull";
+    pull.streams[Stream::customer] = true;
+    ASSERT_TRUE(store_->put_consumer(pull, store::From::latest));
     ASSERT_TRUE(wait_for([&] { return store_->stats().first[Stream::sales] == 2; }));
     close();
     std::uint64_t used = 0;
@@ -81,6 +85,11 @@ TEST_F(GoldenStore, SaysWhatItSaidWhenItWasWritten) {
     EXPECT_EQ(slice->events[0].members, "\"idreused\":true,\"id\":\"e2\",\"data\":\"other content\"");
     EXPECT_EQ(slice->events[0].recorded, (UtcTime{1'790'000'000'000}));
     EXPECT_EQ(store_->acknowledged("platform", Stream::sales), 1U);
+    EXPECT_EQ(store_->acknowledged("pull", Stream::customer), 1U);
+    for (const store::ConsumerState& one : store_->stats().consumers) {
+        EXPECT_EQ(one.kind == store::ConsumerKind::pull, one.name == "pull");
+        EXPECT_EQ(one.since, (UtcTime{1'790'000'000'000}));
+    }
     EXPECT_EQ(store_->journal_position(), (store::JournalPosition{"journal-1", "boot-1", 7'000}));
     // Its window knows what it stored, also what is gone; its numbers go on.
     Event gone = event("gone");

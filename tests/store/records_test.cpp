@@ -17,6 +17,9 @@ StateRow a_state() {
         row.last[stream] = 10 + static_cast<std::uint64_t>(stream);
         row.events[stream] = 20 + static_cast<std::uint64_t>(stream);
         row.bytes[stream] = 30 + static_cast<std::uint64_t>(stream);
+        row.shed[stream] = 40 + static_cast<std::uint64_t>(stream);
+        row.expired[stream] = 50 + static_cast<std::uint64_t>(stream);
+        row.released[stream] = 60 + static_cast<std::uint64_t>(stream);
     }
     row.dedup_ids = 5;
     row.journal = JournalPosition{"11112222333344445555666677778888", "boot", 4096};
@@ -37,6 +40,9 @@ TEST(Records, StateRowComesBack) {
         EXPECT_EQ(read->last, row.last);
         EXPECT_EQ(read->events, row.events);
         EXPECT_EQ(read->bytes, row.bytes);
+        EXPECT_EQ(read->shed, row.shed);
+        EXPECT_EQ(read->expired, row.expired);
+        EXPECT_EQ(read->released, row.released);
         EXPECT_EQ(read->dedup_ids, row.dedup_ids);
         EXPECT_EQ(read->journal, row.journal);
     }
@@ -52,6 +58,19 @@ TEST(Records, ConsumerRowComesBack) {
     EXPECT_EQ(read->streams, row.streams);
     EXPECT_EQ(read->acknowledged, row.acknowledged);
     EXPECT_FALSE(read->configured);
+    EXPECT_EQ(read->kind, ConsumerKind::push);
+    row.kind = ConsumerKind::pull;
+    row.configured = true;
+    row.released[Stream::sales] = 2'000'000'000'000;
+    row.since = {1'790'000'000'000};
+    row.last_seen = {1'790'000'000'001};
+    const auto pull = decode_consumer("bi", encode(row));
+    ASSERT_TRUE(pull);
+    EXPECT_EQ(pull->kind, ConsumerKind::pull);
+    EXPECT_TRUE(pull->configured);
+    EXPECT_EQ(pull->released, row.released);
+    EXPECT_EQ(pull->since, row.since);
+    EXPECT_EQ(pull->last_seen, row.last_seen);
 }
 
 TEST(Records, GapRowComesBackWithWhatItsKeySays) {
@@ -65,6 +84,7 @@ TEST(Records, GapRowComesBackWithWhatItsKeySays) {
     EXPECT_EQ(read->reason, gap.reason);
     EXPECT_EQ(read->detail, gap.detail);
     EXPECT_EQ(read->time, gap.time);
+    EXPECT_EQ(read->since, gap.since);
 }
 
 TEST(Records, DedupRowComesBackAndItsLengthTellsHowManyIds) {
@@ -134,8 +154,11 @@ TEST(Records, KeysSortByKindThenStreamThenNumber) {
         chunk_key(Stream::sales, 1),
         chunk_key(Stream::quarantine, 1),
         gap_key(Stream::customer, 1, ""),
+        gap_key(Stream::customer, 256, ""),
         gap_key(Stream::customer, 1, "a"),
-        gap_key(Stream::customer, 2, ""),
+        gap_key(Stream::customer, 2, "a"),
+        gap_key(Stream::customer, 1, "a-1"),
+        gap_key(Stream::customer, 1, "a1"),
         gap_key(Stream::sales, 1, ""),
     };
     EXPECT_TRUE(std::is_sorted(in_order.begin(), in_order.end()));
@@ -143,6 +166,9 @@ TEST(Records, KeysSortByKindThenStreamThenNumber) {
     EXPECT_TRUE(is_chunk_of(chunk_key(Stream::sales, 1), Stream::sales));
     EXPECT_FALSE(is_chunk_of(chunk_key(Stream::sales, 1), Stream::customer));
     EXPECT_FALSE(is_chunk_of(gap_key(Stream::sales, 1, ""), Stream::sales));
+    EXPECT_EQ(gap_last(gap_key(Stream::sales, 77, "a")), 77U);
+    EXPECT_EQ(gap_consumer(gap_key(Stream::sales, 77, "a")), "a");
+    EXPECT_EQ(gap_consumer(gap_key(Stream::sales, 77, "")), "");
     EXPECT_LT(chunk_key(Stream::sales, ~Sequence{0}), chunk_end(Stream::sales));
     EXPECT_LT(gap_key(Stream::sales, ~Sequence{0}, "z"), gap_end(Stream::sales));
 }

@@ -1,0 +1,283 @@
+#include "store/committer.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "gateway/core/log.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+constexpr std::chrono::seconds measure_live_every{5};
+constexpr std::chrono::seconds retry_full_every{1};
+constexpr std::size_t identities_waiting_max = 10'000;  // while the cache does not take them
+// A group is committed at once when it has grown to this, even if nobody waits.
+constexpr std::size_t group_events_due = 2'000;
+constexpr std::size_t group_bytes_due = 1u << 20;
+
+}  // namespace
+
+bool EventStore::Impl::due(Steady::time_point now) const {
+    const bool group = !blocked_ && (urgent_ || waiting_.events.size() >= group_events_due ||
+                                     waiting_.bytes >= group_bytes_due);
+    return group || waited_ || (deadline_ && *deadline_ <= now) || (stopping_ && deadline_);
+}
+
+// Waits until there is something to write and takes it. False: stopping, and everything is written.
+bool EventStore::Impl::wait_for_work(Work& work) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        if (due(Steady::now())) break;
+        if (stopping_) return false;
+        if (deadline_)
+            wake_.wait_until(lock, *deadline_);
+        else
+            wake_.wait(lock);
+    }
+    work = Work{};
+    std::swap(work, waiting_);
+    urgent_ = waited_ = false;
+    deadline_.reset();
+    work.consumers = positions_.take_changed(oldest_);
+    work.positions = positions_.all();
+    const std::lock_guard readers(source_->mutex);
+    work.gaps.assign(source_->gaps.begin() + static_cast<std::ptrdiff_t>(gaps_taken_), source_->gaps.end());
+    gaps_taken_ += work.gaps.size();
+    return true;
+}
+
+void EventStore::Impl::run() {
+    const std::optional<Error> failure = serve();
+    end_waiters(failure ? *failure : fail(Errc::stopped, "the store has stopped"));
+    if (failure) on_failure_(*failure);
+}
+
+// Until it is stopped, or the disk refuses what must not be repeated: that error is returned.
+std::optional<Error> EventStore::Impl::serve() {
+    Unflushed before;
+    for (Work work; wait_for_work(work);) {
+        keep_back_what_has_no_room(work);
+        Unflushed done;
+        const bool nothing = work.events.empty() && work.journal_end == 0 && work.gaps.empty() &&
+                             work.consumers.none() && !more_to_prune_;
+        const Result<void> committed = nothing ? Result<void>{} : commit(work, done);
+        if (!committed && committed.error().code != Errc::full) {
+            if (committed.error().code == Errc::damaged) std::ofstream(options_.folder / "damaged") << "1\n";
+            answer(work.waiters, committed);
+            answer(before.waiters, committed);
+            return committed.error();
+        }
+        if (committed) {
+            std::vector<Done>& until = done.any ? done.waiters : before.waiters;
+            std::move(work.waiters.begin(), work.waiters.end(), std::back_inserter(until));
+        } else {
+            put_back(std::move(work), committed.error().context);
+        }
+        // The flush inside this commit made the one before it durable (store/README.md, "Horizon").
+        if (committed && done.any && before.any) publish(before);
+        if (committed && done.any) before = std::move(done);
+        if (!before.any) answer(before.waiters, {});  // there was nothing to write
+        const auto now = Steady::now();
+        const bool giving_up = gives_up();
+        if (before.any && (giving_up || !more_waits(now))) {
+            if (const auto flushed = flush(); !flushed) {
+                answer(before.waiters, flushed);
+                return flushed.error();
+            }
+            publish(before);
+            before = Unflushed{};
+        }
+        measure(now);
+        refresh_stats();
+        if (giving_up)
+            break;  // no room, and no time to wait for it: the journal keeps what could not be written
+    }
+    return std::nullopt;
+}
+
+bool EventStore::Impl::more_waits(Steady::time_point now) const {
+    const std::lock_guard lock(mutex_);
+    return due(now);
+}
+
+bool EventStore::Impl::gives_up() const {
+    const std::lock_guard lock(mutex_);
+    return stopping_ && blocked_;
+}
+
+// Disk space is looked for before the transaction: a commit must not meet a full disk half-way. Without room
+// the events wait, and acknowledgements and deletes go on, so that room can come.
+void EventStore::Impl::keep_back_what_has_no_room(Work& work) {
+    if (work.events.empty()) return;
+    Result<void> room;
+    if (live_bytes_ + 2 * work.bytes > options_.bytes_max)
+        room = fail(Errc::full, "the event store has reached its bound");
+    else
+        room = source_->environment->fill_ahead(2 * work.bytes + fill_ahead_bytes);
+    if (room) {
+        const std::lock_guard lock(mutex_);
+        if (blocked_) log::info("store", "room on disk again, intake goes on", {{"live_bytes", live_bytes_}});
+        blocked_ = false;
+        return;
+    }
+    Work events;
+    events.events = std::move(work.events);
+    events.identities = std::move(work.identities);
+    events.journal_end = std::exchange(work.journal_end, 0);
+    events.bytes = std::exchange(work.bytes, 0);
+    work.events.clear();
+    work.identities.clear();
+    put_back(std::move(events), room.error().context);
+}
+
+Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
+    const UtcTime now = clock_.utc();
+    // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
+    if (const auto put = cache_.put_identities(work.identities); !put) keep_identities(work, put.error());
+    auto txn = source_->environment->begin_write();
+    if (!txn) return txn.error();
+    const auto steps = [&]() -> Result<void> {
+        auto outcome = log_->append(*txn, work.events, now, clock_.trusted());
+        if (!outcome) return outcome.error();
+        for (const Gap& gap : work.gaps)
+            if (gap.consumer.empty() || work.positions.contains(gap.consumer))
+                if (const auto put = log_->put_gap(*txn, gap); !put) return put;
+        for (const std::string& name : work.consumers.erased)
+            if (const auto erased = log_->erase_consumer(*txn, name); !erased) return erased;
+        for (const ConsumerState& consumer : work.consumers.rows)
+            if (const auto put = log_->put_consumer(*txn, consumer); !put) return put;
+        const auto pruned = log_->prune(*txn, work.positions);
+        if (!pruned) return pruned.error();
+        more_to_prune_ = *pruned;
+        std::optional<JournalPosition> journal;
+        if (work.journal_end != 0) {
+            journal = journal_;
+            journal->offset = work.journal_end;
+        }
+        if (const auto put = log_->put_state(*txn, journal); !put) return put;
+        done.settled = std::move(outcome->settled);
+        const std::lock_guard lock(mutex_);
+        stats_.duplicates += outcome->duplicates;
+        stats_.ids_reused += outcome->ids_reused;
+        return {};
+    };
+    Result<void> result = steps();
+    if (result) result = txn->commit();
+    if (!result) {
+        log_->abandon();
+        done = Unflushed{};
+        return result;
+    }
+    log_->accept(now);
+    live_bytes_ += work.bytes / 2;  // until it is measured again
+    done.any = true;
+    done.commit = log_->state().commit;
+    done.last = log_->state().last;
+    done.journal_end = work.journal_end;
+    done.gaps = work.gaps.size();
+    const std::lock_guard lock(mutex_);
+    ++stats_.commits;
+    ++stats_.flushes;
+    // A stop does not wait for deletes: they go on with the next start's commits.
+    if (more_to_prune_ && !deadline_ && !stopping_) deadline_ = Steady::now() + options_.commit_interval;
+    return {};
+}
+
+// The cache does not take them now: they are offered with the next commit again. Their events do not wait for
+// it.
+void EventStore::Impl::keep_identities(Work& work, const Error& why) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t room =
+        identities_waiting_max - std::min(identities_waiting_max, waiting_.identities.size());
+    const std::size_t kept = std::min(room, work.identities.size());
+    log::error("store", "identities not written, their events go on under the pseudonym",
+               {{"identities", work.identities.size()}, {"kept_for_later", kept}, {"why", why.context}});
+    std::move(work.identities.begin(), work.identities.begin() + static_cast<std::ptrdiff_t>(kept),
+              std::back_inserter(waiting_.identities));
+}
+
+void EventStore::Impl::put_back(Work&& work, const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    if (!blocked_) log::error("store", "no room on disk, intake stops", {{"why", why}});
+    blocked_ = true;
+    std::move(waiting_.events.begin(), waiting_.events.end(), std::back_inserter(work.events));
+    std::move(waiting_.identities.begin(), waiting_.identities.end(), std::back_inserter(work.identities));
+    waiting_.events = std::move(work.events);
+    waiting_.identities = std::move(work.identities);
+    waiting_.journal_end = std::max(waiting_.journal_end, work.journal_end);
+    waiting_.bytes += work.bytes;
+    positions_.not_written(work.consumers);
+    std::move(work.waiters.begin(), work.waiters.end(), std::back_inserter(waiting_.waiters));
+    gaps_taken_ -= work.gaps.size();
+    deadline_ = Steady::now() + retry_full_every;
+}
+
+Result<void> EventStore::Impl::flush() {
+    const auto flushed = source_->environment->sync();
+    const std::lock_guard lock(mutex_);
+    ++stats_.flushes;
+    return flushed;
+}
+
+// Everything up to `done` is durable: now it may be told.
+void EventStore::Impl::publish(Unflushed& done) {
+    refresh_stats();  // whoever is told something now may ask
+    for (const Stream stream : all_streams)
+        source_->horizon[static_cast<std::size_t>(stream)].store(done.last[stream],
+                                                                 std::memory_order_release);
+    if (done.gaps > 0) {
+        const std::lock_guard readers(source_->mutex);
+        source_->gaps.erase(source_->gaps.begin(),
+                            source_->gaps.begin() + static_cast<std::ptrdiff_t>(done.gaps));
+        gaps_taken_ -= done.gaps;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        stats_.horizon = done.last;
+    }
+    if (on_horizon_) on_horizon_({done.commit, done.last, done.journal_end, std::move(done.settled)});
+    answer(done.waiters, {});
+}
+
+void EventStore::Impl::measure(Steady::time_point now) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (live_measured_ != Steady::time_point{} && now - live_measured_ < measure_live_every && !blocked_)
+            return;
+    }
+    live_measured_ = now;
+    source_->environment->drop_dead_readers();
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return;
+    const auto free = txn->free_pages();
+    if (!free) return;
+    const std::uint64_t used = source_->environment->used_bytes();
+    live_bytes_ = used - std::min(used, *free * source_->environment->page_bytes());
+}
+
+void EventStore::Impl::refresh_stats() {
+    const std::lock_guard lock(mutex_);
+    oldest_ = before_oldest();
+    stats_.epoch = epoch_;
+    stats_.events = log_->state().events;
+    stats_.bytes = log_->state().bytes;
+    for (const Stream stream : all_streams) {
+        const EventLog::Front& front = log_->fronts()[stream];
+        stats_.first[stream] = front.first == 0 ? log_->state().last[stream] + 1 : front.first;
+        stats_.oldest[stream] = front.recorded;
+    }
+    stats_.live_bytes = live_bytes_;
+    stats_.limit_bytes = options_.bytes_max;
+    stats_.file_bytes = source_->environment->used_bytes();
+    stats_.dedup_ids = log_->dedup_ids();
+}
+
+PerStream<Sequence> EventStore::Impl::before_oldest() const {
+    PerStream<Sequence> before;
+    for (const Stream stream : all_streams) before[stream] = log_->before_oldest(stream);
+    return before;
+}
+
+}  // namespace touchpoint::store

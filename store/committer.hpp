@@ -1,0 +1,136 @@
+// The event store behind its door: what callers and the store thread share. event_store.cpp has what callers
+// do, committer.cpp what the store thread does.
+//
+// Threads: as the members say.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/event_log.hpp"
+#include "store/event_store.hpp"
+#include "store/positions.hpp"
+#include "store/reader_source.hpp"
+
+namespace touchpoint::store {
+
+inline constexpr std::size_t gaps_waiting_max = 20'000;      // twice the largest batch
+inline constexpr std::uint64_t fill_ahead_bytes = 2u << 20;  // beyond what the next commit can need
+
+class EventStore::Impl {
+  public:
+    using Done = std::function<void(Result<void>)>;
+
+    Impl(Options options, Cache& cache, const Clock& clock)
+        : options_(std::move(options)), cache_(cache), clock_(clock) {}
+    ~Impl() { stop(); }
+
+    Result<void> open();
+    void start(JournalPosition journal, std::function<void(HorizonNote)> on_horizon,
+               std::function<void(Error)> on_failure);
+    void stop();
+    Result<void> submit(Submission&& submission);
+    bool has_room(std::size_t events) const;
+    bool disk_full() const;
+    Result<void> acknowledge(const std::string& consumer, Stream stream, Sequence last);
+    Result<void> put_consumer(const ConsumerSpec& spec, From from);
+    Result<void> erase_consumer(const std::string& name);
+    Result<void> seek(const std::string& consumer, const PerStream<std::optional<Sequence>>& acknowledged);
+    void touch(const std::string& consumer);
+    void when_durable(Done done);
+    void record_gap(Gap gap);
+    bool has_gap_room(std::size_t gaps) const;
+    Sequence acknowledged(const std::string& consumer, Stream stream) const;
+    StoreStats stats() const;
+
+    std::optional<JournalPosition> journal_position_;
+    std::string epoch_;
+    std::shared_ptr<EventReader::Source> source_ = std::make_shared<EventReader::Source>();
+
+  private:
+    using Steady = std::chrono::steady_clock;  // only for how long the committer waits; never stored
+
+    struct Work {
+        std::vector<Event> events;
+        std::vector<Identity> identities;
+        std::uint64_t journal_end = 0;
+        std::size_t bytes = 0;
+        std::vector<Gap> gaps;
+        Positions::Changes consumers;  // rows to write
+        std::vector<Done> waiters;     // want to know when all of this is durable
+        // All of them as they will stand with this transaction: only what is written may decide a delete.
+        Positions::ByName positions;
+    };
+    // Committed, and not yet known to be durable.
+    struct Unflushed {
+        bool any = false;
+        std::uint64_t commit = 0;
+        PerStream<Sequence> last;
+        std::uint64_t journal_end = 0;
+        std::vector<Settled> settled;
+        std::size_t gaps = 0;
+        std::vector<Done> waiters;
+    };
+
+    // The detail is for the gap rows of a new environment that follows on another; empty: there was none.
+    Result<void> open_environment(const std::string& old_epoch_detail);
+    Now now() const { return {clock_.utc(), clock_.trusted()}; }
+    void write_soon();  // REQUIRES: mutex_ held; wake_ is the caller's
+    void run();
+    std::optional<Error> serve();
+    static void answer(std::vector<Done>& waiters, const Result<void>& result);
+    void end_waiters(const Error& why);
+    bool wait_for_work(Work& work);
+    bool due(Steady::time_point now) const;  // REQUIRES: mutex_ held
+    Result<void> commit(Work& work, Unflushed& done);
+    void keep_back_what_has_no_room(Work& work);
+    void put_back(Work&& work, const std::string& why);
+    void keep_identities(Work& work, const Error& why);
+    bool more_waits(Steady::time_point now) const;
+    bool gives_up() const;
+    Result<void> flush();
+    void publish(Unflushed& done);
+    void measure(Steady::time_point now);
+    void refresh_stats();
+    PerStream<Sequence> before_oldest() const;
+
+    Options options_;
+    Cache& cache_;
+    const Clock& clock_;
+    JournalPosition journal_;
+    std::function<void(HorizonNote)> on_horizon_;
+    std::function<void(Error)> on_failure_;
+
+    // Confined to the store thread once it runs.
+    std::optional<EventLog> log_;
+    std::size_t gaps_taken_ = 0;  // of source_->gaps: in a transaction that is not durable yet
+    Steady::time_point live_measured_{};
+    std::uint64_t live_bytes_ = 0;
+    bool more_to_prune_ = false;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    // Guarded by mutex_.
+    Work waiting_;
+    bool urgent_ = false;
+    std::optional<Steady::time_point> deadline_;
+    bool blocked_ = false;  // the disk has no room for events: deletes and acknowledgements go on
+    bool stopping_ = false;
+    bool ended_ = false;          // the thread has ended: nobody answers waiters any more
+    bool waited_ = false;         // somebody waits for what is said so far to be durable
+    PerStream<Sequence> oldest_;  // positions before the oldest event held, as of the last commit
+    Positions positions_;
+    StoreStats stats_;
+
+    std::thread thread_;
+};
+
+}  // namespace touchpoint::store
