@@ -21,10 +21,16 @@ std::size_t string_end(std::string_view text, std::size_t at) {
     return at;
 }
 
-// The pseudonym of an event, if its subject is one. Only the outermost members are looked at: a device may
-// write "subject" into its own data.
+// The pseudonym of an event, if its subject is one.
 std::string_view pseudonym_in(std::string_view members) {
-    constexpr std::string_view key = "\"subject\":\"";
+    const std::string_view subject = outer_text(members, "subject");
+    if (!subject.starts_with(pseudonym_prefix)) return {};
+    return subject.substr(pseudonym_prefix.size());
+}
+
+}  // namespace
+
+std::string_view outer_text(std::string_view members, std::string_view key) {
     int depth = 0;
     for (std::size_t at = 0; at < members.size(); ++at) {
         const char c = members[at];
@@ -32,19 +38,39 @@ std::string_view pseudonym_in(std::string_view members) {
         if (c == '}' || c == ']') --depth;
         if (c != '"') continue;
         const std::size_t end = string_end(members, at);
-        if (depth == 0 && members.substr(at, key.size()) == key) {
-            const std::size_t value = at + key.size() - 1;
-            const std::string_view subject =
-                members.substr(value + 1, string_end(members, value) - value - 1);
-            if (!subject.starts_with(pseudonym_prefix)) return {};
-            return subject.substr(pseudonym_prefix.size());
+        const std::size_t colon = end + 1;
+        if (depth == 0 && members.substr(at + 1, end - at - 1) == key && members.substr(colon, 2) == ":\"") {
+            const std::size_t value = colon + 1;
+            return members.substr(value + 1, string_end(members, value) - value - 1);
         }
         at = end;
     }
     return {};
 }
 
-}  // namespace
+BodyText::BodyText(Format format, const BatchLimits& limits, std::size_t expected_bytes)
+    : limits_(limits), array_(format == Format::cloudevents_batch) {
+    text_.reserve(std::min(limits.bytes_max, expected_bytes) + 2);
+    if (array_) text_ += '[';
+}
+
+bool BodyText::append(std::string_view item) {
+    constexpr std::size_t frame = 2;  // "[" and "]", or a separator and a line end
+    if (items_ > 0) {
+        if (items_ >= limits_.events_max || text_.size() + item.size() + frame > limits_.bytes_max)
+            return false;
+        if (array_) text_ += ',';
+    }
+    text_ += item;
+    if (!array_) text_ += '\n';
+    ++items_;
+    return true;
+}
+
+std::string BodyText::finish() {
+    if (array_) text_ += ']';
+    return std::move(text_);
+}
 
 Formatter::Formatter(Origin origin, Format format, Join join)
     : origin_(std::move(origin)), format_(format), join_(std::move(join)) {
@@ -107,21 +133,11 @@ std::string Formatter::gap(const store::Gap& gap) const {
 Batch Formatter::build(const store::Slice& slice, const BatchLimits& limits, const store::Gap* lead) const {
     Batch batch;
     batch.stream = lead != nullptr ? lead->stream : slice.stream;
-    const bool array = format_ == Format::cloudevents_batch;
-    const std::size_t frame = 2;  // "[" and "]", or a separator and a line end
-    batch.body.reserve(std::min<std::size_t>(limits.bytes_max, slice.bytes + 256 * slice.events.size()) +
-                       frame);
-    if (array) batch.body += '[';
+    BodyText body(format_, limits, slice.bytes + 256 * slice.events.size());
     const auto take = [&](const std::string& text, Item item) {
-        if (!batch.items.empty()) {
-            if (batch.items.size() >= limits.events_max) return false;
-            if (batch.body.size() + text.size() + frame > limits.bytes_max) return false;
-            if (array) batch.body += ',';
-        }
-        batch.body += text;
-        if (!array) batch.body += '\n';
-        batch.items.push_back(item);
-        return true;
+        const bool taken = body.append(text);
+        if (taken) batch.items.push_back(item);
+        return taken;
     };
     bool room = lead == nullptr || take(gap(*lead), {lead->first, lead->last, true});
     for (const store::StoredEvent& each : slice.events) {
@@ -133,7 +149,7 @@ Batch Formatter::build(const store::Slice& slice, const BatchLimits& limits, con
             room = take(event(slice.stream, each), {each.sequence, each.sequence, false});
         }
     }
-    if (array) batch.body += ']';
+    batch.body = body.finish();
     return batch;
 }
 

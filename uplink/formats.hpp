@@ -44,6 +44,27 @@ struct BatchLimits {
     std::size_t events_max = 1000;     // items
 };
 
+// The text of a body, item by item, under its limits.
+class BodyText {
+  public:
+    BodyText(Format format, const BatchLimits& limits, std::size_t expected_bytes = 0);
+    // False, and nothing has changed: it does not fit any more. The first item always does.
+    bool append(std::string_view item);
+    std::size_t items() const { return items_; }
+    std::size_t bytes() const { return text_.size(); }
+    std::string finish();  // once
+
+  private:
+    BatchLimits limits_;
+    bool array_;
+    std::size_t items_ = 0;
+    std::string text_;
+};
+
+// The text of one outermost member of an event that is a string, as it is written there (escapes and all);
+// empty when there is none. A device may write the same key into its own data: that one is not meant.
+std::string_view outer_text(std::string_view members, std::string_view key);
+
 // The raw identifier behind a pseudonym, or empty when the vault no longer has it.
 using Join = std::function<std::optional<std::string>(std::string_view pseudonym)>;
 
