@@ -1,9 +1,7 @@
 #include "devices/intake.hpp"
 
 #include <utility>
-#include <variant>
 
-#include "devices/decode.hpp"
 #include "devices/topics.hpp"
 #include "gateway/core/log.hpp"
 
@@ -25,7 +23,10 @@ Intake::Step Intake::step() {
     if (!pending_open_) {
         while (next_ < frames_.size() && pending_.events.size() < step_events &&
                pending_bytes_ < step_bytes) {
+            const std::size_t before = pending_.events.size();
             take(frames_[next_]);
+            for (std::size_t i = before; i < pending_.events.size(); ++i)
+                pending_bytes_ += pending_.events[i].members.size();
             pending_.journal_end = frames_[next_].end;
             pending_open_ = true;
             frames_[next_] = {};  // its bytes are in the events now
@@ -59,42 +60,46 @@ void Intake::send_waiting() {
     while (!waiting_receipts_.empty()) {
         const Outgoing& receipt = waiting_receipts_.front();
         if (!publish_(receipt.topic, receipt.payload, 0, false, receipt.correlation)) return;
-        ++stats_.receipts;
+        ++receipts_sent_;
         waiting_receipts_bytes_ -= receipt.payload.size();
         waiting_receipts_.pop_front();
     }
 }
 
 IntakeStats Intake::stats() const {
-    IntakeStats out = stats_;
-    out.devices = parts_.registry.count();
-    out.devices_online = parts_.registry.online();
+    IntakeStats out = parts_.reception.counts();
+    out.receipts = receipts_sent_;
+    out.devices = parts_.reception.registry().count();
+    out.devices_online = parts_.reception.registry().online();
     return out;
 }
 
 void Intake::take(const store::Journal::Frame& frame) {
     const store::Incoming& message = frame.message;
+    Reception& reception = parts_.reception;
     const Now now = Now::of(parts_.clock);
-    ++stats_.messages;
-    if (message.dup) ++stats_.possible_repeats;
+    ++reception.counts().messages;
+    if (message.dup) ++reception.counts().possible_repeats;
     if (!frame.may_be_decoded) {
         // Twice the process died under it: it is kept, and not looked into again.
         log::error("intake", "a message that ended the process twice was put into quarantine",
                    {{"bytes", message.payload.size()}});
         const Rejection poison{
             Problem::poison, "it ended the process twice and was not read again", {}, {}, message.payload};
-        reject(address_in(message.topic), poison, message, now, true);
+        const auto address = address_in(message.topic);
+        tell(address, poison, message);
+        reception.quarantine(address, poison, message, now, pending_);
         return;
     }
     parts_.journal.decoding(frame);
     const auto topic = Topic::parse(message.topic);
     if (topic && topic->role == TopicRole::status) {
-        parts_.registry.status(topic->address, message.payload, received_at(message, now));
-        observed(message, "status");
+        reception.registry().status(topic->address, message.payload, received_at(message, now));
+        reception.observed(message, "status");
     } else if (message.retain) {
         // The broker kept it from earlier: it was an event then, or never was one.
-        ++stats_.retained_ignored;
-        observed(message, "retained");
+        ++reception.counts().retained_ignored;
+        reception.observed(message, "retained");
     } else {
         take_event(message, now);
     }
@@ -102,54 +107,25 @@ void Intake::take(const store::Journal::Frame& frame) {
 }
 
 void Intake::take_event(const store::Incoming& message, const Now& now) {
-    const AdmissionOptions& options = parts_.admission.options();
-    Decoded decoded = decode(message, {options.store_id, options.message_bytes_max, options.array_items_max});
-    if (decoded.address) parts_.registry.seen(*decoded.address, received_at(message, now));
-
-    std::uint32_t reports = 0;
-    for (const Item& item : decoded.items)
-        if (std::holds_alternative<Report>(item)) ++reports;
+    Decoded decoded = parts_.reception.decode(message, now);
     Ticket ticket = 0;
-    if (reports > 0) {
-        std::string topic = receipt_topic(*decoded.address, message, options.receipt_kinds);
+    if (const std::uint32_t reports = Reception::reports(decoded); reports > 0) {
+        std::string topic =
+            receipt_topic(*decoded.address, message, parts_.reception.options().receipt_kinds);
         if (!topic.empty()) ticket = parts_.receipts.open(std::move(topic), correlation_of(message), reports);
     }
     std::size_t told = 0;
-    for (Item& item : decoded.items) {
-        if (const auto* rejection = std::get_if<Rejection>(&item)) {
-            reject(decoded.address, *rejection, message, now, ++told <= rejections_told_max);
-            continue;
-        }
-        Admission::Admitted admitted = parts_.admission.admit(
-            *decoded.address, decoded.name, std::move(std::get<Report>(item)), message, now, ticket);
-        stats_.masked += admitted.masked;
-        if (admitted.identity) pending_.identities.push_back(std::move(*admitted.identity));
-        ++stats_.admitted[admitted.event.stream];
-        observed(message, "admitted", admitted.event.id);
-        add(std::move(admitted.event));
-    }
+    const auto refused = [&](std::size_t, const Rejection& rejection) {
+        if (++told <= rejections_told_max) tell(decoded.address, rejection, message);
+    };
+    parts_.reception.admit(std::move(decoded), message, now, ticket, pending_, refused);
 }
 
-void Intake::reject(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                    const store::Incoming& message, const Now& now, bool tell) {
-    ++stats_.rejected;
-    ++stats_.rejected_by_type[std::string(slug(rejection.type))];
-    observed(message, "rejected", rejection.id, slug(rejection.type));
-    if (tell && address) {
-        publish_(Topic{TopicRole::rejected, *address, {}}.build(), rejected_payload(rejection), 0, false,
-                 may_answer_on(message.response_topic, *address) ? correlation_of(message) : std::string());
-    }
-    add(parts_.admission.quarantine(address, rejection, message, now));
-}
-
-void Intake::observed(const store::Incoming& message, std::string_view verdict, std::string_view id,
-                      std::string_view problem) {
-    if (observer_) observer_({message.topic, verdict, id, message.payload.size(), problem});
-}
-
-void Intake::add(Event event) {
-    pending_bytes_ += event.members.size();
-    pending_.events.push_back(std::move(event));
+void Intake::tell(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                  const store::Incoming& message) {
+    if (!address) return;
+    publish_(Topic{TopicRole::rejected, *address, {}}.build(), rejected_payload(rejection), 0, false,
+             may_answer_on(message.response_topic, *address) ? correlation_of(message) : std::string());
 }
 
 }  // namespace touchpoint::devices

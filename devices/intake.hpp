@@ -1,7 +1,7 @@
 // From the journal to the store: reads frames, decodes, admits, submits, and gives out the answers
 // afterwards.
 //
-//     Journal::read ──> decode ──> Admission ──> EventStore::submit ─ ─ ─> settle(HorizonNote) ──> receipts
+//     Journal::read ──> Reception ──> EventStore::submit ─ ─ ─> settle(HorizonNote) ──> receipts
 //
 // Promised
 //   Every frame is covered by a submission before the journal is cut behind it; what a full store does not
@@ -20,23 +20,13 @@
 #include <string_view>
 #include <vector>
 
-#include "devices/admission.hpp"
 #include "devices/receipts.hpp"
-#include "devices/registry.hpp"
+#include "devices/reception.hpp"
 #include "devices/stats.hpp"
 #include "store/event_store.hpp"
 #include "store/journal.hpp"
 
 namespace touchpoint::devices {
-
-// What became of one item, for `touchpoint tail`. Holds nothing of the payload. Views end with the call.
-struct Observation {
-    std::string_view topic;
-    std::string_view verdict;  // admitted, rejected, retained, status
-    std::string_view id;       // of the event, where there is one
-    std::size_t bytes = 0;     // of the message
-    std::string_view problem;  // slug, of a rejection
-};
 
 class Intake {
   public:
@@ -44,8 +34,7 @@ class Intake {
         store::Journal& journal;
         store::EventStore& store;
         const Clock& clock;
-        Admission& admission;
-        Registry& registry;
+        Reception& reception;
         Receipts& receipts;
     };
     // Sends to a device; false when the link does not take it. A lost answer is harmless, the device asks
@@ -77,27 +66,22 @@ class Intake {
     // devices wait for their receipts. Beyond the bounds the oldest are given up, and the device asks again.
     void send_waiting();
 
-    // Empty: nobody watches, and nothing is spent on it.
-    void observe(std::function<void(const Observation&)> observer) { observer_ = std::move(observer); }
     // True when everything that was read has been submitted (and nothing waits unread in the journal).
     bool idle() const {
         return !pending_open_ && next_ == frames_.size() &&
                parts_.journal.read_position() == parts_.journal.end();
     }
+    // Of both ways in: reception's counts, and the receipts.
     IntakeStats stats() const;
 
   private:
     void take(const store::Journal::Frame& frame);
     void take_event(const store::Incoming& message, const Now& now);
-    void reject(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                const store::Incoming& message, const Now& now, bool tell);
-    void observed(const store::Incoming& message, std::string_view verdict, std::string_view id = {},
-                  std::string_view problem = {});
-    void add(Event event);
+    void tell(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+              const store::Incoming& message);
 
     Parts parts_;
     Publish publish_;
-    std::function<void(const Observation&)> observer_;
     std::vector<store::Journal::Frame> frames_;
     std::size_t next_ = 0;  // in frames_
     store::Submission pending_;
@@ -105,7 +89,7 @@ class Intake {
     bool pending_open_ = false;  // holds at least one frame
     std::deque<Outgoing> waiting_receipts_;
     std::size_t waiting_receipts_bytes_ = 0;
-    IntakeStats stats_;
+    std::uint64_t receipts_sent_ = 0;
 };
 
 }  // namespace touchpoint::devices

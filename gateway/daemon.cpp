@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "devices/direct_intake.hpp"
 #include "devices/intake.hpp"
 #include "devices/link_policy.hpp"
 #include "devices/mqtt_link.hpp"
@@ -19,6 +20,7 @@
 #include "gateway/control.hpp"
 #include "gateway/core/log.hpp"
 #include "gateway/disk_room.hpp"
+#include "gateway/event_routes.hpp"
 #include "gateway/gateway_events.hpp"
 #include "gateway/gateway_status.hpp"
 #include "gateway/health.hpp"
@@ -107,7 +109,9 @@ class Daemon::Impl {
     std::optional<devices::Admission> admission_;
     devices::Registry registry_;
     devices::Receipts receipts_;
+    std::optional<devices::Reception> reception_;
     std::optional<devices::Intake> intake_;
+    std::optional<devices::DirectIntake> direct_;
     std::optional<GatewayEvents> events_;
     std::optional<devices::LinkPolicy> link_policy_;
     std::unique_ptr<devices::MqttLink> link_;
@@ -203,11 +207,13 @@ Result<void> Daemon::Impl::open_devices() {
         registry_.load(*rows);
     else
         log::warning("gateway", "device registry not read", {{"why", rows.error().context}});
-    intake_.emplace(devices::Intake::Parts{*journal_, *store_, clock_, *admission_, registry_, receipts_},
+    reception_.emplace(*admission_, registry_);
+    intake_.emplace(devices::Intake::Parts{*journal_, *store_, clock_, *reception_, receipts_},
                     [this](const std::string& topic, const std::string& payload, int qos, bool retain,
                            const std::string& correlation) {
                         return link_ && link_->publish(topic, payload, qos, retain, correlation);
                     });
+    direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
     events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
 
     link_policy_.emplace(settings_.link);
@@ -256,8 +262,10 @@ Result<void> Daemon::Impl::open_http() {
     limits.write = settings_.http_local.write;
     routes_.emplace(RouteParts{[this] { return snapshot(); }, [this] { return http_local_->stats(); }, tail_,
                                *store_, *reader_, *box_});
-    intake_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
-    http_local_ = std::make_unique<HttpServer>(loop_, limits, local_routes(*routes_));
+    reception_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
+    std::vector<Route> local = local_routes(*routes_);
+    for (Route& route : event_routes(*direct_)) local.push_back(std::move(route));
+    http_local_ = std::make_unique<HttpServer>(loop_, limits, std::move(local));
     const auto& listen = settings_.http_local.listen;
     if (const auto port = http_local_->listen_tcp(listen.address, listen.port); !port) return port.error();
 
@@ -388,6 +396,7 @@ void Daemon::Impl::pump() {
 void Daemon::Impl::settled(store::HorizonNote note) {
     housekeeping_->committed(note.journal_end);
     intake_->settle(note);
+    direct_->settle(note.settled);
     for (const auto& pusher : pushers_) pusher->notify();
     pump_soon();
 }
@@ -451,7 +460,8 @@ void Daemon::Impl::stop() {
     http_local_->stop();
     http_control_->stop();
     // What is here already gets its answer before the link closes.
-    run_until(stop_answers_max, [this] { return intake_->idle() && receipts_.open_tickets() == 0; });
+    run_until(stop_answers_max,
+              [this] { return intake_->idle() && receipts_.open_tickets() == 0 && direct_->idle(); });
     link_policy_->stop();
     link_->close(housekeeping_->status_text("offline"), stop_link_max);
     housekeeping_->submit(events_->stopping(clock_.utc(), housekeeping_->uptime()));

@@ -104,6 +104,8 @@ std::string_view title(unsigned status) {
 
 }  // namespace
 
+std::optional<std::string> percent_decoded(std::string_view text) { return decoded(text, false); }
+
 std::string_view HttpRequest::query_value(std::string_view name) const { return value_of(query, name); }
 std::string_view HttpRequest::parameter(std::string_view name) const { return value_of(parameters, name); }
 std::string_view HttpRequest::header(std::string_view name) const { return value_of(headers, name); }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -140,6 +141,8 @@ struct Route {
 // A route that answers at once.
 Route get(std::string path, std::function<HttpResponse(const HttpRequest&)> handler);
 
+// %41 becomes A. Empty: a bad escape, or a NUL.
+std::optional<std::string> percent_decoded(std::string_view text);
 // Of a target: decoded path and query. False: not a target we serve (not origin-form, bad escape, a NUL).
 bool parse_target(std::string_view target, HttpRequest& out);
 

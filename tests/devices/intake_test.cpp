@@ -50,13 +50,13 @@ struct IntakeTest : testing::Test {
                 return sealed && sealed->has_value();
             },
             [this] { return ++random; });
-        intake =
-            std::make_unique<Intake>(Intake::Parts{*journal, *events, clock, *admission, registry, receipts},
-                                     [this](const std::string& topic, const std::string& payload, int, bool,
-                                            const std::string& correlation) {
-                                         if (link_open) sent.push_back({topic, payload, correlation});
-                                         return link_open;
-                                     });
+        reception = std::make_unique<Reception>(*admission, registry);
+        intake = std::make_unique<Intake>(Intake::Parts{*journal, *events, clock, *reception, receipts},
+                                          [this](const std::string& topic, const std::string& payload, int,
+                                                 bool, const std::string& correlation) {
+                                              if (link_open) sent.push_back({topic, payload, correlation});
+                                              return link_open;
+                                          });
         events->start(
             journal->position(0),
             [this](store::HorizonNote note) {
@@ -68,7 +68,7 @@ struct IntakeTest : testing::Test {
     void stop() {
         if (!events) return;
         events->stop();
-        intake.reset(), admission.reset(), journal.reset(), events.reset(), cache.reset();
+        intake.reset(), reception.reset(), admission.reset(), journal.reset(), events.reset(), cache.reset();
         notes.clear();
     }
     void restart() {
@@ -124,6 +124,7 @@ struct IntakeTest : testing::Test {
     Registry registry;
     Receipts receipts;
     std::unique_ptr<Admission> admission;
+    std::unique_ptr<Reception> reception;
     std::unique_ptr<Intake> intake;
     std::vector<Sent> sent;
     bool link_open = true;
@@ -293,7 +294,7 @@ TEST_F(IntakeTest, ReceiptsThatTheLinkDoesNotTakeWaitForItWithinABound) {
 
 TEST_F(IntakeTest, TheObserverSeesEveryItemAndNothingOfItsContent) {
     std::vector<std::string> seen;
-    intake->observe([&](const Observation& o) {
+    reception->observe([&](const Observation& o) {
         seen.push_back(std::string(o.topic) + ' ' + std::string(o.verdict) + ' ' + std::string(o.id) + ' ' +
                        std::to_string(o.bytes) + ' ' + std::string(o.problem));
     });
