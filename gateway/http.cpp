@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "devices/json_slice.hpp"
 #include "gateway/core/json_text.hpp"
 
 namespace touchpoint::gateway {
@@ -75,6 +76,8 @@ std::string_view title(unsigned status) {
     switch (status) {
         case 400:
             return "Bad request";
+        case 401:
+            return "Unauthorized";
         case 403:
             return "Forbidden";
         case 404:
@@ -83,12 +86,24 @@ std::string_view title(unsigned status) {
             return "Method not allowed";
         case 408:
             return "Request took too long";
+        case 409:
+            return "Conflict";
+        case 410:
+            return "Gone";
+        case 412:
+            return "Precondition failed";
         case 413:
             return "Body too large";
+        case 414:
+            return "Target too long";
         case 415:
             return "Unsupported media type";
+        case 417:
+            return "Expectation failed";
         case 422:
             return "Cannot be processed";
+        case 429:
+            return "Too many requests";
         case 431:
             return "Header too large";
         case 500:
@@ -165,7 +180,7 @@ bool parse_target(std::string_view target, HttpRequest& out) {
     if (target.empty() || target.front() != '/') return false;
     const std::size_t question = std::min(target.find('?'), target.size());
     auto path = decoded(target.substr(0, question), false);
-    if (!path) return false;
+    if (!path || !devices::valid_utf8(*path)) return false;
     std::string_view rest = target.substr(std::min(question + 1, target.size()));
     while (!rest.empty()) {
         const std::string_view item = rest.substr(0, rest.find('&'));
@@ -175,6 +190,7 @@ bool parse_target(std::string_view target, HttpRequest& out) {
         auto name = decoded(item.substr(0, equals), true);
         auto value = decoded(item.substr(std::min(equals + 1, item.size())), true);
         if (!name || !value || out.query.size() == query_items_max) return false;
+        if (!devices::valid_utf8(*name) || !devices::valid_utf8(*value)) return false;
         out.query.emplace_back(std::move(*name), std::move(*value));
     }
     out.path = std::move(*path);

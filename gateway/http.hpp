@@ -9,7 +9,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -120,6 +119,35 @@ struct HttpResponse {
     std::shared_ptr<BodyStream> stream;  // instead of the body; owned by its writer and by the connection
 };
 
+// What one listener allows. The keys of [http.local] and [http.platform] set them.
+struct HttpLimits {
+    std::size_t header_bytes_max = 8192;  // request line and fields
+    std::size_t header_fields_max = 64;
+    std::size_t target_bytes_max = 4096;
+    std::size_t body_bytes_max = 1u << 20;  // decoded; chunks may come in twice as many raw bytes
+    std::size_t connections_max = 64;
+    std::chrono::milliseconds handshake{10'000};  // of TLS
+    std::chrono::milliseconds idle{60'000};       // a kept connection without a request
+    std::chrono::milliseconds read{15'000};       // from the first byte of a request to its last
+    // For an answer or a piece of a stream, and beyond that as long as a reader of 16 KiB/s needs.
+    std::chrono::milliseconds write{30'000};
+    // A stream that has nothing to say sends an empty line this often, so that a gone reader is noticed.
+    std::chrono::milliseconds stream_pulse{10'000};
+};
+
+// Of one listener, since the start.
+struct HttpStats {
+    std::uint64_t connections = 0;  // open now
+    std::uint64_t accepted = 0;
+    std::uint64_t refused = 0;  // connections: all places taken, by anyone or by that address, or no right
+    std::uint64_t requests = 0;
+    std::uint64_t malformed = 0;          // requests that broke a rule of HTTP or a limit
+    std::uint64_t throttled = 0;          // answered 429, or cut off for the same reason
+    std::uint64_t wrong_tokens = 0;       // answered 401 with a token
+    std::uint64_t forbidden = 0;          // answered 403
+    std::uint64_t handshakes_failed = 0;  // of TLS
+};
+
 HttpResponse json_response(std::string body, unsigned status = 200);
 HttpResponse text_response(std::string body, std::string content_type = "text/plain; charset=utf-8");
 // RFC 9457. `type` is a word ("not-found"), as in the messages to devices; the title follows from the status.
@@ -143,7 +171,8 @@ Route get(std::string path, std::function<HttpResponse(const HttpRequest&)> hand
 
 // %41 becomes A. Empty: a bad escape, or a NUL.
 std::optional<std::string> percent_decoded(std::string_view text);
-// Of a target: decoded path and query. False: not a target we serve (not origin-form, bad escape, a NUL).
+// Of a target: decoded path and query. False: not a target we serve (not origin-form, bad escape, a NUL,
+// no UTF-8).
 bool parse_target(std::string_view target, HttpRequest& out);
 
 // The route for a request, with parameters filled in; or null, and `refusal` holds 404 or 405 with Allow.

@@ -8,25 +8,13 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <cctype>
+#include <boost/beast/http/status.hpp>
 #include <cerrno>
 #include <exception>
 #include <list>
@@ -35,30 +23,25 @@
 #include <utility>
 
 #include "gateway/core/log.hpp"
+#include "gateway/http_door.hpp"
+#include "gateway/http_reader.hpp"
+#include "gateway/http_stream.hpp"
 
 namespace touchpoint::gateway {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using boost::system::error_code;
-
-// TCP and Unix sockets are the same type from here on, so the session is compiled once.
-using Protocol = asio::generic::stream_protocol;
-using Executor = asio::io_context::executor_type;
-using Socket = asio::basic_stream_socket<Protocol, Executor>;
-using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
-using Stream = beast::basic_stream<Protocol, Executor>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
-using Parser = http::request_parser<http::string_body>;
-template <class T = void>
-using Task = asio::awaitable<T, Executor>;
-constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> as_task{};
+using Acceptor = asio::basic_socket_acceptor<HttpProtocol, HttpExecutor>;
 
 // While a route looks for its answer.
 constexpr std::chrono::milliseconds look_for_client_every{200};
+// After the last answer: what the client still sends is read and thrown away, or its system would throw our
+// answer away. See HttpServer, "Not promised".
+constexpr std::chrono::milliseconds farewell_max{1000};
+constexpr std::size_t farewell_bytes_max = 256u << 10;
+constexpr std::size_t slowest_reader_bytes_per_s = 16u << 10;
 
 // A group's members, beyond root and ourselves.
 struct Guard {
@@ -90,27 +73,53 @@ bool left(int socket) {
     return ::poll(&look, 1, 0) == 1;
 }
 
-std::string tcp_peer(const Socket& socket) {
+asio::ip::tcp::endpoint tcp_peer(const HttpSocket& socket) {
     error_code error;
     const auto endpoint = socket.remote_endpoint(error);
-    if (error) return "?";
     asio::ip::tcp::endpoint address;
-    if (endpoint.size() > address.capacity()) return "?";
+    if (error || endpoint.size() > address.capacity()) return {};
     address.resize(endpoint.size());
     std::copy_n(static_cast<const char*>(static_cast<const void*>(endpoint.data())), endpoint.size(),
                 static_cast<char*>(static_cast<void*>(address.data())));
-    return address.address().to_string(error) + ":" + std::to_string(address.port());
+    return address;
+}
+
+ClientAddress client_address(const asio::ip::tcp::endpoint& endpoint) {
+    const auto of = [](const auto& bytes) {
+        return ClientAddress::of(
+            {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()});
+    };
+    const auto ip = endpoint.address();
+    return ip.is_v4() ? of(ip.to_v4().to_bytes()) : of(ip.to_v6().to_bytes());
+}
+
+// A header's value that a route made, perhaps from a client's words: nothing in it ends the line.
+std::string one_line(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+    return text;
 }
 
 std::string head(const HttpResponse& response, bool keep, bool chunked) {
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + " ";
     out += std::string_view(http::obsolete_reason(static_cast<http::status>(response.status)));
     out += "\r\n";
-    if (!response.content_type.empty()) out += "Content-Type: " + response.content_type + "\r\n";
-    for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
-    out += chunked ? std::string("Transfer-Encoding: chunked\r\n")
-                   : "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
-    out += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    if (!response.content_type.empty()) out += "Content-Type: " + one_line(response.content_type) + "\r\n";
+    bool cached = false;
+    bool policy = false;
+    for (const auto& [name, value] : response.headers) {
+        cached = cached || name == "Cache-Control";
+        policy = policy || name == "Content-Security-Policy";
+        out += name + ": " + one_line(value) + "\r\n";
+    }
+    if (chunked)
+        out += "Transfer-Encoding: chunked\r\n";
+    else if (response.status != 204 && response.status != 304)
+        out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    // What a route does not say otherwise: nothing is kept, nothing is run, nothing is told to others.
+    if (!cached) out += "Cache-Control: no-store\r\n";
+    if (!policy) out += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+    out += "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
     out += keep ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
     return out;
 }
@@ -125,26 +134,12 @@ std::string chunk(std::string_view bytes) {
     return out;
 }
 
-// What a failed read is worth saying to the client; empty: it is gone.
-std::optional<HttpResponse> refusal(const error_code& error, const HttpLimits& limits) {
-    if (error == http::error::header_limit)
-        return problem(431, "header-too-large",
-                       "the header is larger than " + std::to_string(limits.header_bytes_max) + " bytes");
-    if (error == http::error::body_limit)
-        return problem(413, "body-too-large",
-                       "the body is larger than " + std::to_string(limits.body_bytes_max) + " bytes");
-    if (error == http::error::partial_message || error == http::error::end_of_stream) return std::nullopt;
-    if (error.category() == http::make_error_code(http::error::bad_method).category())
-        return problem(400, "bad-request", "this is not HTTP/1.1");
-    return std::nullopt;
-}
-
 }  // namespace
 
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   public:
-    Impl(asio::io_context& loop, HttpLimits limits, std::vector<Route> routes)
-        : executor_(loop.get_executor()), limits_(limits), routes_(std::move(routes)) {}
+    Impl(asio::io_context& loop, HttpLimits limits, std::vector<Route> routes, Guards guards)
+        : executor_(loop.get_executor()), limits_(limits), routes_(std::move(routes)), guards_(guards) {}
 
     Result<std::uint16_t> listen_tcp(const std::string& address, std::uint16_t port);
     Result<void> listen_unix(const std::filesystem::path& path, const std::string& group);
@@ -152,16 +147,22 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     HttpStats stats() const {
         HttpStats now = stats_;
         now.connections = connections_.size();
+        if (guards_.door != nullptr) {
+            now.throttled = guards_.door->stats().throttled;
+            now.wrong_tokens = guards_.door->stats().wrong_tokens;
+            now.forbidden = guards_.door->stats().forbidden;
+        }
         return now;
     }
 
   private:
     struct Connection {
-        Stream stream;
+        std::unique_ptr<HttpStream> stream;
+        ClientAddress address;  // none: of a Unix socket
         std::string peer;
         // What the session waits on when it does not wait for its peer. The Reply or BodyStream that ends the
         // wait may outlive the session, and even the loop: it only looks whether the timer is still there.
-        std::shared_ptr<Timer> timer;
+        std::shared_ptr<HttpTimer> timer;
     };
     using Place = std::list<Connection>::iterator;
     struct Listener {
@@ -171,26 +172,35 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
     // A route's answer on its way; shared by the session and the Reply.
     struct Pending {
-        std::weak_ptr<Timer> timer;
+        std::weak_ptr<HttpTimer> timer;
         std::optional<HttpResponse> response;  // stays set once it is given: a late reply changes nothing
     };
 
-    Result<void> open(Listener& listener, const Protocol::endpoint& endpoint, bool reuse);
+    Result<void> open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse);
     void start_accepting(Listener listener);
-    Task<> accept(std::shared_ptr<Listener> listener);
-    void take(Socket socket, const Guard& guard);
-    Task<> serve(Place place);
-    Task<std::optional<HttpRequest>> read(Connection& connection, beast::flat_buffer& buffer, bool& keep);
+    HttpTask<> accept(std::shared_ptr<Listener> listener);
+    void take(HttpSocket socket, const Guard& guard);
+    void turn_away(HttpSocket& socket, const HttpResponse& why);
+    void let_go(Place place);
+    HttpTask<> serve(Place place);
+    HttpTask<> converse(Connection& connection);
+    // Whether the connection stays.
+    HttpTask<bool> serve_one(Connection& connection, HttpReader& reader);
     // Empty: the client has gone.
-    Task<std::optional<HttpResponse>> answer(Connection& connection, const HttpRequest& request,
-                                             const Route& route);
-    Task<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response, bool keep);
-    Task<bool> write_stream(Connection& connection, std::shared_ptr<BodyStream> body);
-    Task<bool> send(Connection& connection, const std::string& bytes);
+    HttpTask<std::optional<HttpResponse>> respond(Connection& connection, HttpReader& reader,
+                                                  HttpRequest& request);
+    HttpTask<std::optional<HttpResponse>> answer(Connection& connection, const HttpRequest& request,
+                                                 const Route& route);
+    HttpTask<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response,
+                         bool keep);
+    HttpTask<bool> write_stream(Connection& connection, std::shared_ptr<BodyStream> body);
+    HttpTask<bool> send(Connection& connection, const std::string& bytes);
+    HttpTask<> say_farewell(Connection& connection);
 
-    Executor executor_;
+    HttpExecutor executor_;
     HttpLimits limits_;
     std::vector<Route> routes_;
+    Guards guards_;
     std::vector<std::shared_ptr<Listener>> listeners_;
     std::list<Connection> connections_;
     std::filesystem::path socket_file_;
@@ -198,7 +208,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     bool stopped_ = false;
 };
 
-Result<void> HttpServer::Impl::open(Listener& listener, const Protocol::endpoint& endpoint, bool reuse) {
+Result<void> HttpServer::Impl::open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse) {
     error_code error;
     listener.acceptor.open(endpoint.protocol(), error);
     if (!error && reuse) listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
@@ -232,7 +242,7 @@ Result<void> HttpServer::Impl::listen_unix(const std::filesystem::path& path, co
     error_code error;
     const asio::local::stream_protocol::endpoint endpoint(where);
     {
-        asio::basic_stream_socket<asio::local::stream_protocol, Executor> probe(executor_);
+        asio::basic_stream_socket<asio::local::stream_protocol, HttpExecutor> probe(executor_);
         probe.connect(endpoint, error);
         if (!error) return fail(Errc::locked, where + ": another process answers on this socket");
     }
@@ -271,127 +281,128 @@ void HttpServer::Impl::start_accepting(Listener listener) {
                    });
 }
 
-Task<> HttpServer::Impl::accept(std::shared_ptr<Listener> listener) {
+HttpTask<> HttpServer::Impl::accept(std::shared_ptr<Listener> listener) {
     // Out of descriptors: the connection stays in the kernel's queue, and we look again when some may be
     // free.
     constexpr std::chrono::milliseconds pause{100};
-    Timer timer(executor_);
+    HttpTimer timer(executor_);
     while (!stopped_) {
-        auto [error, socket] = co_await listener->acceptor.async_accept(as_task);
+        auto [error, socket] = co_await listener->acceptor.async_accept(as_http_task);
         if (stopped_) co_return;
         if (!error) {
-            take(Socket(std::move(socket)), listener->guard);
+            take(HttpSocket(std::move(socket)), listener->guard);
         } else if (error != asio::error::connection_aborted) {
             timer.expires_after(pause);
-            co_await timer.async_wait(as_task);
+            co_await timer.async_wait(as_http_task);
         }
     }
 }
 
-void HttpServer::Impl::take(Socket socket, const Guard& guard) {
-    ++stats_.accepted;
+// As much as fits into the socket at once: nobody waits for a client that gets no place.
+void HttpServer::Impl::turn_away(HttpSocket& socket, const HttpResponse& why) {
+    ++stats_.refused;
+    if (guards_.tls != nullptr) return;  // it would not understand us
     error_code ignored;
-    std::string peer;
-    const bool may = guard.check ? allowed(socket.native_handle(), guard, peer) : true;
-    if (!may || connections_.size() >= limits_.connections_max) {
-        ++stats_.refused;
-        const HttpResponse no =
-            may ? problem(503, "too-many-connections", "all places are taken; try again")
-                : problem(403, "forbidden", "this socket is for root and the gateway's group");
-        socket.non_blocking(true, ignored);
-        socket.write_some(asio::buffer(head(no, false, false) + no.body),
-                          ignored);  // as much as fits at once
-        return;
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(head(why, false, false) + why.body), ignored);
+}
+
+void HttpServer::Impl::take(HttpSocket socket, const Guard& guard) {
+    ++stats_.accepted;
+    Connection connection;
+    if (guard.check) {
+        if (!allowed(socket.native_handle(), guard, connection.peer))
+            return turn_away(socket,
+                             problem(403, "forbidden", "this socket is for root and the gateway's group"));
+    } else {
+        const auto endpoint = tcp_peer(socket);
+        connection.address = client_address(endpoint);
+        connection.peer = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
     }
-    if (!guard.check) peer = tcp_peer(socket);
-    connections_.push_back({Stream(std::move(socket)), std::move(peer), std::make_shared<Timer>(executor_)});
+    if (connections_.size() >= limits_.connections_max)
+        return turn_away(socket, problem(503, "too-many-connections", "all places are taken; try again"));
+    if (guards_.door != nullptr && !guards_.door->enter(connection.address))
+        return turn_away(socket, problem(429, "too-many-requests", "this address has too many connections"));
+    const bool tls = guards_.tls != nullptr && !guard.check;
+    connection.stream =
+        tls ? make_tls_stream(std::move(socket), *guards_.tls) : make_plain_stream(std::move(socket));
+    connection.timer = std::make_shared<HttpTimer>(executor_);
+    connections_.push_back(std::move(connection));
     const Place place = std::prev(connections_.end());
     asio::co_spawn(executor_, serve(place),
                    [self = shared_from_this(), place](const std::exception_ptr& error) {
-                       self->connections_.erase(place);
+                       self->let_go(place);
                        if (error) std::rethrow_exception(error);
                    });
 }
 
-// One connection, from its first request to its last.
-Task<> HttpServer::Impl::serve(Place place) {
+void HttpServer::Impl::let_go(Place place) {
+    // After stop() the door may be gone; nobody comes in any more either.
+    if (guards_.door != nullptr && !stopped_) guards_.door->leave(place->address);
+    connections_.erase(place);
+}
+
+HttpTask<> HttpServer::Impl::serve(Place place) {
     Connection& connection = *place;
-    beast::flat_buffer buffer(limits_.header_bytes_max + 4096);
-    for (bool keep = true; keep && !stopped_;) {
-        const std::optional<HttpRequest> request = co_await read(connection, buffer, keep);
-        if (!request) break;
-        ++stats_.requests;
-        HttpRequest routed = *request;
-        routed.caller.roles = Roles::all();
-        HttpResponse response;
-        if (const Route* route = find_route(routes_, routed, response)) {
-            std::optional<HttpResponse> answered = co_await answer(connection, routed, *route);
-            if (!answered) break;
-            response = std::move(*answered);
-        }
-        const bool written = co_await write(connection, routed, std::move(response), keep);
-        if (!written) break;
+    connection.stream->expires_after(limits_.handshake);
+    const error_code refused = co_await connection.stream->handshake();
+    if (refused) {
+        ++stats_.handshakes_failed;
+        co_return;
     }
-    error_code ignored;
-    connection.stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+    if (const std::string subject = connection.stream->certificate(); !subject.empty())
+        connection.peer += " " + subject;
+    co_await converse(connection);
+    if (!stopped_) co_await say_farewell(connection);
 }
 
-Task<std::optional<HttpRequest>> HttpServer::Impl::read(Connection& connection, beast::flat_buffer& buffer,
-                                                        bool& keep) {
-    const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    Parser parser;
-    parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes_max));
-    parser.body_limit(limits_.body_bytes_max);
-    // Idle and reading are two deadlines: a kept connection may be quiet for long, a request may not.
-    if (buffer.size() == 0) {
-        connection.stream.expires_after(limits_.idle);
-        const auto [idle, bytes] = co_await connection.stream.async_read_some(buffer.prepare(2048), as_task);
-        if (idle) co_return std::nullopt;
-        buffer.commit(bytes);
-    }
-    connection.stream.expires_after(limits_.read);
-    auto [error, header_bytes] = co_await http::async_read_header(connection.stream, buffer, parser, as_task);
-    if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue") && !parser.is_done())
-        co_await send(connection, go_on);
-    if (!error && !parser.is_done()) {
-        connection.stream.expires_after(limits_.read);
-        const auto [body_error, body_bytes] =
-            co_await http::async_read(connection.stream, buffer, parser, as_task);
-        error = body_error;
-    }
+// From the first request to the last.
+HttpTask<> HttpServer::Impl::converse(Connection& connection) {
+    HttpReader reader(*connection.stream, limits_);
+    for (bool keep = true; keep && !stopped_;) keep = co_await serve_one(connection, reader);
+}
 
+HttpTask<bool> HttpServer::Impl::serve_one(Connection& connection, HttpReader& reader) {
     HttpRequest request;
-    std::optional<HttpResponse> no;
-    if (error) {
-        no = refusal(error, limits_);
-        if (!no) co_return std::nullopt;
-    } else {
-        auto message = parser.release();
-        keep = message.keep_alive() && message.version() == 11;
-        request.method = std::string(std::string_view(message.method_string()));
-        request.target = std::string(std::string_view(message.target()));
-        request.peer = connection.peer;
-        for (const auto& field : message) {
-            std::string name(std::string_view(field.name_string()));
-            std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-                return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-            });
-            request.headers.emplace_back(std::move(name), std::string(std::string_view(field.value())));
-        }
-        request.body = std::move(message.body());
-        if (!parse_target(request.target, request))
-            no = problem(400, "bad-request", "the target is not a path");
-    }
-    if (!no) co_return request;
-    keep = false;
-    co_await write(connection, request, std::move(*no), false);
-    co_return std::nullopt;
+    request.peer = connection.peer;
+    request.caller.certificate = connection.stream->certificate();
+    std::optional<HttpResponse> response = co_await respond(connection, reader, request);
+    if (!response) co_return false;
+    if (guards_.door != nullptr && !stopped_) guards_.door->dress(request, *response);
+    const bool keep = reader.keep() && reader.complete() && response->status != 429;
+    co_return co_await write(connection, request, std::move(*response), keep);
 }
 
-Task<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& connection, const HttpRequest& request,
-                                                           const Route& route) {
+HttpTask<std::optional<HttpResponse>> HttpServer::Impl::respond(Connection& connection, HttpReader& reader,
+                                                                HttpRequest& request) {
+    HttpReader::Outcome outcome = co_await reader.read_header(request);
+    if (outcome == HttpReader::Outcome::gone || stopped_) co_return std::nullopt;
+    if (outcome == HttpReader::Outcome::refused) {
+        ++stats_.malformed;
+        co_return std::move(reader.refusal);
+    }
+    ++stats_.requests;
+    HttpResponse refusal;
+    const Route* route = find_route(routes_, request, refusal);
+    if (guards_.door == nullptr)
+        request.caller.roles = Roles::all();
+    else if (!guards_.door->admit(connection.address, request, route, routes_, refusal))
+        co_return refusal;
+    if (route == nullptr) co_return refusal;
+    outcome = co_await reader.read_body(request);
+    if (outcome == HttpReader::Outcome::gone) co_return std::nullopt;
+    if (outcome == HttpReader::Outcome::refused) {
+        ++stats_.malformed;
+        co_return std::move(reader.refusal);
+    }
+    co_return co_await answer(connection, request, *route);
+}
+
+HttpTask<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& connection,
+                                                               const HttpRequest& request,
+                                                               const Route& route) {
     const auto pending = std::make_shared<Pending>(Pending{connection.timer, std::nullopt});
-    Timer& timer = *connection.timer;
+    HttpTimer& timer = *connection.timer;
     timer.expires_after(route.deadline);
     const auto deadline = timer.expiry();
     route.handler(request, [pending, executor = executor_](HttpResponse response) {
@@ -405,11 +416,11 @@ Task<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& connectio
         timer.expires_after(look_for_client_every);
         const bool last = timer.expiry() >= deadline;
         if (last) timer.expires_at(deadline);
-        co_await timer.async_wait(as_task);
+        co_await timer.async_wait(as_http_task);
         if (pending->response || stopped_) break;
         if (last) {
             pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
-        } else if (left(connection.stream.socket().native_handle())) {
+        } else if (left(connection.stream->socket().native_handle())) {
             request.client->leave();
             break;
         }
@@ -418,8 +429,8 @@ Task<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& connectio
     co_return std::move(pending->response);
 }
 
-Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& request, HttpResponse response,
-                                   bool keep) {
+HttpTask<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& request,
+                                       HttpResponse response, bool keep) {
     const bool body = request.method != "HEAD";
     // Whatever an await refers to has a name here: g++ 12 destroys some temporaries of such an expression
     // twice.
@@ -435,16 +446,16 @@ Task<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest& re
     co_return false;
 }
 
-Task<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_ptr<BodyStream> body) {
+HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_ptr<BodyStream> body) {
     const auto timer = connection.timer;
-    body->on_data([waiting = std::weak_ptr<Timer>(timer)] {
+    body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {
             timer->expires_after(limits_.stream_pulse);
-            const auto [woken] = co_await timer->async_wait(as_task);
+            const auto [woken] = co_await timer->async_wait(as_http_task);
             if (!woken) bytes = "\n";
         }
         if (bytes.empty()) continue;
@@ -456,10 +467,26 @@ Task<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_pt
     co_return co_await send(connection, end);
 }
 
-Task<bool> HttpServer::Impl::send(Connection& connection, const std::string& bytes) {
-    connection.stream.expires_after(limits_.write);
-    const auto [error, count] = co_await asio::async_write(connection.stream, asio::buffer(bytes), as_task);
+HttpTask<bool> HttpServer::Impl::send(Connection& connection, const std::string& bytes) {
+    connection.stream->expires_after(limits_.write +
+                                     std::chrono::seconds(bytes.size() / slowest_reader_bytes_per_s));
+    const auto [error, count] = co_await connection.stream->write(asio::buffer(bytes));
     co_return !error;
+}
+
+HttpTask<> HttpServer::Impl::say_farewell(Connection& connection) {
+    HttpStream& stream = *connection.stream;
+    stream.expires_after(farewell_max);
+    co_await stream.farewell();
+    error_code ignored;
+    stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    std::string rest(16u << 10, '\0');
+    for (std::size_t left = farewell_bytes_max; left != 0;) {
+        const auto [error, size] = co_await stream.socket().async_read_some(
+            asio::buffer(rest.data(), std::min(left, rest.size())), as_http_task);
+        if (error) break;
+        left -= size;
+    }
 }
 
 void HttpServer::Impl::stop() {
@@ -467,14 +494,14 @@ void HttpServer::Impl::stop() {
     error_code ignored;
     for (const auto& listener : listeners_) listener->acceptor.close(ignored);
     for (Connection& connection : connections_) {
-        connection.stream.close();
+        connection.stream->close();
         connection.timer->cancel();
     }
     if (!socket_file_.empty()) ::unlink(socket_file_.c_str());
 }
 
-HttpServer::HttpServer(asio::io_context& loop, HttpLimits limits, std::vector<Route> routes)
-    : impl_(std::make_shared<Impl>(loop, limits, std::move(routes))) {}
+HttpServer::HttpServer(asio::io_context& loop, HttpLimits limits, std::vector<Route> routes, Guards guards)
+    : impl_(std::make_shared<Impl>(loop, limits, std::move(routes), guards)) {}
 HttpServer::~HttpServer() { impl_->stop(); }
 Result<std::uint16_t> HttpServer::listen_tcp(const std::string& address, std::uint16_t port) {
     return impl_->listen_tcp(address, port);

@@ -4,10 +4,13 @@
 // Promised
 //   Nobody holds a place for nothing: every read, write and idle time has a deadline, header and body a
 //   limit, and beyond connections_max a client is told 503 and cut off. An error is a problem document (RFC
-//   9457). HEAD, 404, and 405 with Allow work for every route. A Unix socket answers root, our own user and
-//   members of the group only: the peer's credentials are checked, not the file's mode alone.
+//   9457). HEAD, 404, and 405 with Allow work for every route. Requests of one connection are answered in
+//   their order, one after the other. A Unix socket answers root, our own user and members of the group only:
+//   the peer's credentials are checked, not the file's mode alone. Who may ask what on TCP: HttpDoor.
 // Not promised
-//   TLS, HTTP/2, upgrades, compression of bodies.
+//   HTTP/2, upgrades, compression of bodies. A client that sends a body which is refused may not read why:
+//   its system throws our answer away when it still sends after we have read 256 KiB of the rest, or for a
+//   second.
 //
 // Threads: confined to loop. Replies may come from any thread.
 #pragma once
@@ -18,6 +21,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/core/result.hpp"
@@ -29,28 +33,21 @@ class io_context;
 
 namespace touchpoint::gateway {
 
-struct HttpLimits {
-    std::size_t header_bytes_max = 8192;
-    std::size_t body_bytes_max = 1u << 20;
-    std::size_t connections_max = 64;
-    std::chrono::milliseconds idle{60'000};   // a kept connection without a request
-    std::chrono::milliseconds read{15'000};   // from the first byte of a request to its last
-    std::chrono::milliseconds write{30'000};  // for an answer, and for each piece of a stream
-    // A stream that has nothing to say sends an empty line this often, so that a gone reader is noticed.
-    std::chrono::milliseconds stream_pulse{10'000};
-};
-
-struct HttpStats {
-    std::uint64_t connections = 0;  // open now
-    std::uint64_t accepted = 0;
-    std::uint64_t refused = 0;  // beyond connections_max, or a peer without the right
-    std::uint64_t requests = 0;
-};
+class HttpDoor;
+class ServerTls;
 
 class HttpServer {
   public:
-    // `loop` must outlive the server.
-    HttpServer(boost::asio::io_context& loop, HttpLimits limits, std::vector<Route> routes);
+    // Without a door everybody who gets through has every role; without tls, TCP is plain.
+    struct Guards {
+        HttpDoor* door = nullptr;
+        const ServerTls* tls = nullptr;
+    };
+
+    // `loop` and the guards must outlive the server, and the loop's last run after it.
+    HttpServer(boost::asio::io_context& loop, HttpLimits limits, std::vector<Route> routes)
+        : HttpServer(loop, limits, std::move(routes), Guards{}) {}
+    HttpServer(boost::asio::io_context& loop, HttpLimits limits, std::vector<Route> routes, Guards guards);
     // Closes the listeners and every connection. The loop may still run their last steps afterwards.
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;
