@@ -62,6 +62,10 @@ class Program:
                 self.process.kill()
                 self.process.wait()
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def check(self):
         if self.process.poll() is not None:
             raise Failed(f"{self.name} ended: " + " / ".join(self.log.read_text(errors="replace").splitlines()[-3:]))
