@@ -84,26 +84,81 @@ void read_store(Section section, StoreSettings& out) {
     section.finish();
 }
 
-void read_http_local(Section section, HttpSettings& out) {
-    std::string listen;
+void read_auth(Section section, AuthSettings& out) {
+    section.path("tokens_file", out.tokens_file);
+    std::error_code error;
+    if (!out.tokens_file.empty() && !std::filesystem::exists(out.tokens_file, error) && !error)
+        section.complain("tokens_file",
+                         "auth.tokens_file: there is no file " + out.tokens_file.string() +
+                             " yet, and nobody is let in; touchpoint token create makes it",
+                         false);
+    section.finish();
+}
+
+// Without tokens the whole shop could read and write whatever it likes.
+void keep_on_loopback(Section& section, const std::string& name, const std::string& listen, bool tokens,
+                      HttpSettings& out) {
+    const auto address = parse_listen(listen);
+    if (!address) return;
+    out.listen = *address;
+    if (is_loopback(*address)) return;
+    if (!tokens) {
+        out.listen.address = address->address.find(':') == std::string::npos ? "127.0.0.1" : "::1";
+        section.complain("listen",
+                         name +
+                             ".listen: without access tokens ([auth] tokens_file) the gateway listens on "
+                             "loopback only; " +
+                             out.listen.address + " port " + std::to_string(address->port) +
+                             " is used, and other machines cannot reach it",
+                         false);
+    } else if (out.tls_cert.empty()) {
+        section.complain("listen",
+                         name +
+                             ".listen: tokens and answers cross the network in the clear; set tls_cert "
+                             "and tls_key",
+                         false);
+    }
+}
+
+void read_client_limits(Section& section, HttpSettings& out) {
+    section.number("client_connections_max", out.client_connections_max, 1, 1024, "");
+    section.number("client_requests_per_s", out.client_requests_per_s, 1, 100'000, "");
+    section.number("client_requests_burst", out.client_requests_burst, 1, 100'000, "");
+    section.number("client_wrong_tokens_max", out.client_wrong_tokens_max, 1, 1000, "");
+    section.flag("limit_loopback", out.limit_loopback);
+}
+
+// Of both listeners; `name` is "http.local" or "http.platform".
+void read_http(Section& section, const std::string& name, bool tokens, HttpSettings& out) {
+    std::string listen = out.listen.address + ":" + std::to_string(out.listen.port);
     section.text("listen", listen, listen_rule);
     section.number("connections_max", out.connections_max, 1, 1024, "");
     section.number("body_bytes_max", out.body_bytes_max, 1024, 64 * mib, "bytes");
     section.duration<std::chrono::seconds>("idle_s", out.idle, 1, 3600);
     section.duration<std::chrono::seconds>("read_s", out.read, 1, 600);
     section.duration<std::chrono::seconds>("write_s", out.write, 1, 600);
-    if (const auto address = parse_listen(listen)) {
-        out.listen = *address;
-        if (!is_loopback(*address)) {
-            out.listen.address = address->address.find(':') == std::string::npos ? "127.0.0.1" : "::1";
-            section.complain(
-                "listen",
-                "http.local.listen: without access tokens the gateway listens on loopback only; " +
-                    out.listen.address + " port " + std::to_string(address->port) +
-                    " is used, and other machines cannot reach it",
-                false);
-        }
-    }
+    section.file("tls_cert", out.tls_cert);
+    section.file("tls_key", out.tls_key);
+    if (section.has("tls_cert") != section.has("tls_key"))
+        section.complain(section.has("tls_cert") ? "tls_cert" : "tls_key",
+                         name + ".tls_cert and " + name + ".tls_key belong together: set both or none");
+    read_client_limits(section, out);
+    keep_on_loopback(section, name, listen, tokens, out);
+}
+
+void read_http_local(Section section, bool tokens, HttpSettings& out) {
+    read_http(section, "http.local", tokens, out);
+    section.texts("allowed_origins", out.allowed_origins, origin_rule);
+    section.finish();
+}
+
+void read_http_platform(Section section, bool tokens, HttpSettings& out) {
+    read_http(section, "http.platform", tokens, out);
+    section.file("client_ca_file", out.client_ca_file);
+    if (section.has("client_ca_file") && !section.has("tls_cert"))
+        section.complain("client_ca_file",
+                         "http.platform.client_ca_file needs tls_cert and tls_key: without TLS a client "
+                         "cannot show a certificate");
     section.finish();
 }
 
@@ -226,20 +281,18 @@ Settings read_settings(const Node& document, Reading& reading) {
     read_mqtt(Section(reading, root.table("mqtt"), "mqtt"), out.link);
     read_devices(Section(reading, root.table("devices"), "devices"), out.admission);
     read_store(Section(reading, root.table("store"), "store"), out.store);
+    read_auth(Section(reading, root.table("auth"), "auth"), out.auth);
+    const bool tokens = !out.auth.tokens_file.empty();
     Section http(reading, root.table("http"), "http");
-    read_http_local(Section(reading, http.table("local"), "http.local"), out.http_local);
-    http.pass_over_table("platform",
-                         "[http.platform]: not served yet, nothing listens there (pull and profiles come "
-                         "with the next release); "
-                         "events are sent with [[uplink.push]]");
+    read_http_local(Section(reading, http.table("local"), "http.local"), tokens, out.http_local);
+    const Node* platform = http.table("platform");
+    HttpSettings platform_settings = platform_defaults();
+    read_http_platform(Section(reading, platform, "http.platform"), tokens, platform_settings);
+    if (platform != nullptr) out.http_platform = std::move(platform_settings);
     http.finish();
     read_control(Section(reading, root.table("control"), "control"), out.control);
     read_uplink(Section(reading, root.table("uplink"), "uplink"), out.push, reading);
     read_log(Section(reading, root.table("log"), "log"), out.log_level);
-    root.pass_over_table("auth",
-                         "[auth]: access tokens are not read yet (they come with the next release); until "
-                         "then the listener binds "
-                         "to loopback only");
     root.finish();
 
     if (out.link.client_id.empty()) out.link.client_id = "touchpoint-" + out.gateway.id;
@@ -340,8 +393,15 @@ std::string summary(const Settings& settings) {
         out += "  sends to " + push.name + " at " + push.url + "\n";
     if (settings.push.empty())
         out += "  sends to nobody: there is no [[uplink.push]], events stay on the disk\n";
-    out += "  answers HTTP on " + settings.http_local.listen.address + " port " +
-           std::to_string(settings.http_local.listen.port) + "\n";
+    const auto listener = [&](const char* whom, const HttpSettings& http) {
+        out += std::string("  answers ") + whom + " by " + (http.tls_cert.empty() ? "HTTP" : "HTTPS") +
+               " on " + http.listen.address + " port " + std::to_string(http.listen.port) + "\n";
+    };
+    listener("the shop", settings.http_local);
+    if (settings.http_platform) listener("the platform", *settings.http_platform);
+    out += settings.auth.tokens_file.empty()
+               ? std::string("  without access tokens: on loopback only, where everybody may do everything\n")
+               : "  to whom a token in " + settings.auth.tokens_file.string() + " lets in\n";
     out += "  control socket " + settings.control.socket.string() + "\n";
     return out;
 }

@@ -112,6 +112,21 @@ std::string header_value_rule(const std::string& text) {
     return right ? "" : "at most 4096 characters without control characters";
 }
 
+std::string origin_rule(const std::string& text) {
+    constexpr std::string_view plain = "http://";
+    constexpr std::string_view secure = "https://";
+    const bool tls = text.starts_with(secure);
+    const std::string_view host = std::string_view(text).substr(
+        tls ? secure.size() : (text.starts_with(plain) ? plain.size() : text.size()));
+    // Compared as text with what a browser sends: it leaves the usual port away and writes small letters.
+    const bool usual_port = host.ends_with(tls ? ":443" : ":80");
+    const bool right = !host.empty() && host.size() <= 256 && all(host, ".-:[]") && !usual_port &&
+                       boost::urls::parse_uri(text);
+    return right ? ""
+                 : "the origin of a page as browsers write it, such as https://kiosk.example: small letters, "
+                   "no path, no usual port, never *";
+}
+
 std::optional<ListenAddress> parse_listen(const std::string& text) {
     const std::size_t colon = text.rfind(':');
     if (colon == std::string::npos) return std::nullopt;

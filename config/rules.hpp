@@ -21,6 +21,7 @@ std::string push_url_rule(const std::string& text);    // http:// or https://, n
 std::string proxy_url_rule(const std::string& text);   // http://host:port
 std::string header_name_rule(const std::string& text);
 std::string header_value_rule(const std::string& text);
+std::string origin_rule(const std::string& text);  // "https://kiosk.example", as browsers write it
 std::string listen_rule(const std::string& text);
 
 // "127.0.0.1:8080" or "[::1]:8080"; empty when listen_rule complains.

@@ -146,6 +146,10 @@ void Section::pairs(const std::string& key, std::vector<std::pair<std::string, s
     }
 }
 
+void Section::flag(const std::string& key, bool& out) {
+    if (const Node* node = value(key, Node::Kind::boolean)) out = node->boolean;
+}
+
 std::optional<std::int64_t> Section::integer(const std::string& key, std::int64_t least, std::int64_t most,
                                              const char* unit) {
     const Node* node = value(key, Node::Kind::integer);
@@ -197,17 +201,10 @@ std::vector<const Node*> Section::tables(const std::string& key) {
     return out;
 }
 
-void Section::pass_over_table(const std::string& key, const std::string& why) {
-    const Member* member = table_ == nullptr ? nullptr : table_->find(key);
-    passed_over_.push_back(key);
-    if (member != nullptr) reading_.problems.push_back({member->where, why, false});
-}
-
 void Section::finish() {
     if (table_ == nullptr) return;
     for (const Member& member : table_->members) {
         if (std::find(asked_.begin(), asked_.end(), member.key) != asked_.end()) continue;
-        if (std::find(passed_over_.begin(), passed_over_.end(), member.key) != passed_over_.end()) continue;
         const std::string near = nearest(member.key, asked_);
         std::string text = name(member.key) + " is not known";
         if (!near.empty())

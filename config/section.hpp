@@ -52,6 +52,7 @@ class Section {
     void number(const std::string& key, T& out, std::int64_t least, std::int64_t most, const char* unit) {
         if (const auto value = integer(key, least, most, unit)) out = static_cast<T>(*value);
     }
+    void flag(const std::string& key, bool& out);
     // The unit is Counted's: seconds, milliseconds, hours.
     template <class Counted, class Duration>
     void duration(const std::string& key, Duration& out, std::int64_t least, std::int64_t most) {
@@ -71,8 +72,6 @@ class Section {
 
     // A complaint about a key, or about the table where the key is not set.
     void complain(const std::string& key, std::string text, bool error = true);
-    // A table of the contract that this release does not serve yet: a warning says so, nothing reads it.
-    void pass_over_table(const std::string& key, const std::string& why);
     // Call last: what is left is unknown.
     void finish();
 
@@ -89,7 +88,6 @@ class Section {
     const Node* table_;
     std::string path_;
     std::vector<std::string> asked_;
-    std::vector<std::string> passed_over_;
 };
 
 // Of `names`, the one that `text` was probably meant to be; empty when none is near.

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,29 @@ struct HttpSettings {
     std::chrono::seconds idle{60};   // a kept connection without a request
     std::chrono::seconds read{15};   // from the first byte of a request to its last
     std::chrono::seconds write{30};  // for an answer
+    std::string tls_cert;            // PEM; empty: plain HTTP
+    std::string tls_key;
+    std::string client_ca_file;                // of the platform's listener: clients need a certificate
+    std::vector<std::string> allowed_origins;  // of the local listener: pages of browsers
+    // For each client address.
+    std::size_t client_connections_max = 16;
+    std::uint32_t client_requests_per_s = 50;
+    std::uint32_t client_requests_burst = 100;
+    std::uint32_t client_wrong_tokens_max = 10;  // in a minute
+    bool limit_loopback = false;
+};
+// What differs for the platform: one careful client with large bodies.
+inline HttpSettings platform_defaults() {
+    HttpSettings out;
+    out.listen.port = 8443;
+    out.connections_max = 32;
+    out.body_bytes_max = 8u << 20;
+    return out;
+}
+
+struct AuthSettings {
+    // Empty: no tokens, and every listener on loopback. Written by `touchpoint token`; may not be there yet.
+    std::filesystem::path tokens_file;
 };
 
 struct ControlSettings {
@@ -63,7 +87,9 @@ struct Settings {
     devices::LinkOptions link;
     devices::AdmissionOptions admission;
     std::vector<uplink::PushOptions> push;
+    AuthSettings auth;
     HttpSettings http_local;
+    std::optional<HttpSettings> http_platform;  // empty: no such listener
     ControlSettings control;
     log::Level log_level = log::Level::info;
 };

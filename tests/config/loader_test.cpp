@@ -103,13 +103,33 @@ TEST_P(MistakeTest, IsRefusedWithItsPlaceAndWhatWouldBeRight) {
     EXPECT_THAT(found[0], testing::StartsWith(GetParam().complaint));
 }
 
-// Of the contract, and not served yet: it starts, and says so.
-TEST_F(LoaderTest, SaysThatPullAndTokensAreNotServedYet) {
-    const auto found = problems(
-        std::string(head) + "[http.platform]\nlisten = \"127.0.0.1:8443\"\n[auth]\ntokens_file = \"/x\"\n");
-    ASSERT_EQ(found.size(), 2u) << testing::PrintToString(found);
-    EXPECT_THAT(found[0], testing::StartsWith("4:7: warning: [http.platform]: not served yet"));
-    EXPECT_THAT(found[1], testing::StartsWith("6:2: warning: [auth]: access tokens are not read yet"));
+TEST_F(LoaderTest, ThePlatformsListenerExistsOnlyWithItsTable) {
+    EXPECT_FALSE(load_text(head).settings->http_platform);
+    const Loaded loaded = load_text(std::string(head) + "[http.platform]\nconnections_max = 5\n");
+    ASSERT_TRUE(loaded.settings && loaded.settings->http_platform);
+    EXPECT_EQ(loaded.settings->http_platform->connections_max, 5u);
+    EXPECT_EQ(loaded.settings->http_platform->listen.port, 8443);
+    EXPECT_EQ(loaded.settings->http_platform->body_bytes_max, 8u << 20);
+}
+
+TEST_F(LoaderTest, TokensOpenTheListenersToOtherMachinesAndPlainHttpIsWarnedOf) {
+    const std::string some = (folder_.path() / "some").string();
+    tests::write_file(some, "x\n");
+    const std::string auth = "[auth]\ntokens_file = \"" + some + "\"\n";
+    const std::string listen = "[http.platform]\nlisten = \"0.0.0.0:8443\"\n";
+    const Loaded plain = load_text(std::string(head) + auth + listen);
+    ASSERT_TRUE(plain.settings && plain.settings->http_platform);
+    EXPECT_EQ(plain.settings->http_platform->listen.address, "0.0.0.0");
+    ASSERT_EQ(plain.problems.size(), 1u);
+    EXPECT_THAT(to_text(plain.problems[0]),
+                HasSubstr("7:10: warning: http.platform.listen: tokens and answers cross"));
+    const std::string tls = "tls_cert = \"" + some + "\"\ntls_key = \"" + some + "\"\n";
+    EXPECT_THAT(problems(std::string(head) + auth + listen + tls), IsEmpty());
+}
+
+TEST_F(LoaderTest, ATokensFileThatIsNotThereYetIsSaidAndNoError) {
+    const auto found = problems(std::string(head) + "[auth]\ntokens_file = \"/nowhere/tokens.toml\"\n");
+    EXPECT_THAT(found, ElementsAre(HasSubstr("5:15: warning: auth.tokens_file: there is no file")));
 }
 
 constexpr const char* push =
@@ -145,6 +165,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "5:10: error: http.local.listen must be an IP address and a port"},
         Mistake{"[http.local]\nlisten = \"127.0.0.1:70000\"\n",
                 "5:10: error: http.local.listen must be an IP"},
+        Mistake{"[http.local]\nallowed_origins = [\"*\"]\n",
+                "5:20: error: each item of http.local.allowed_origins must be the origin of a page"},
+        Mistake{"[http.local]\nallowed_origins = [\"https://kiosk.example/\"]\n",
+                "5:20: error: each item of http.local.allowed_origins must be the origin"},
+        Mistake{"[http.local]\nallowed_origins = [\"https://kiosk.example:443\"]\n",
+                "5:20: error: each item of http.local.allowed_origins must be the origin"},
+        Mistake{"[http.local]\nlimit_loopback = 1\n",
+                "5:18: error: http.local.limit_loopback must be true or false"},
+        Mistake{"[http.local]\ntls_cert = \"/etc/passwd\"\n",
+                "5:12: error: http.local.tls_cert and http.local.tls_key belong together"},
+        Mistake{"[http.platform]\nclient_ca_file = \"/etc/passwd\"\n",
+                "5:18: error: http.platform.client_ca_file needs tls_cert"},
+        Mistake{"[http.platform]\nallowed_origins = []\n",
+                "5:1: error: http.platform.allowed_origins is not known"},
         Mistake{
             "[log]\nlevel = \"warn\"\n",
             "5:9: error: log.level must be one of \"error\", \"warning\", \"info\", \"debug\"; did you mean "
@@ -238,7 +272,7 @@ class ShippedFileTest : public LoaderTest {
   protected:
     const std::string shipped_ = tests::read_file(std::string(SOURCE_DIR) + "/config/touchpoint.toml");
     std::string switched_on() const {
-        return std::regex_replace(shipped_, std::regex("(^|\n)#(?=[a-z_]+ = |\\[\\[)"), "$1");
+        return std::regex_replace(shipped_, std::regex("(^|\n)#(?=[a-z_]+ = |\\[)"), "$1");
     }
 };
 
@@ -274,7 +308,8 @@ TEST_F(ShippedFileTest, HoldsEveryKeyThatTheLoaderKnowsAndNoOther) {
 TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     // What needs a file on the disk, or is marked as an example, is no default.
     std::string text = std::regex_replace(
-        switched_on(), std::regex("\n[a-z_]*(_file|username|proxy|headers)[ =][^\n]*"), "");
+        switched_on(),
+        std::regex("\n[a-z_]*(_file|username|proxy|headers|tls_cert|tls_key|allowed_origins)[ =][^\n]*"), "");
     text = std::regex_replace(text, std::regex("\nclient_id[^\n]*"), "");
     const Loaded loaded = load_text(text);
     ASSERT_TRUE(loaded.settings) << to_text(loaded.problems.front());
@@ -305,6 +340,18 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     EXPECT_EQ(shown.http_local.idle, truth.http_local.idle);
     EXPECT_EQ(shown.http_local.read, truth.http_local.read);
     EXPECT_EQ(shown.http_local.write, truth.http_local.write);
+    EXPECT_EQ(shown.http_local.client_connections_max, truth.http_local.client_connections_max);
+    EXPECT_EQ(shown.http_local.client_requests_per_s, truth.http_local.client_requests_per_s);
+    EXPECT_EQ(shown.http_local.client_requests_burst, truth.http_local.client_requests_burst);
+    EXPECT_EQ(shown.http_local.client_wrong_tokens_max, truth.http_local.client_wrong_tokens_max);
+    EXPECT_EQ(shown.http_local.limit_loopback, truth.http_local.limit_loopback);
+    ASSERT_TRUE(shown.http_platform);
+    const HttpSettings platform = platform_defaults();
+    EXPECT_EQ(shown.http_platform->listen.address, platform.listen.address);
+    EXPECT_EQ(shown.http_platform->listen.port, platform.listen.port);
+    EXPECT_EQ(shown.http_platform->connections_max, platform.connections_max);
+    EXPECT_EQ(shown.http_platform->body_bytes_max, platform.body_bytes_max);
+    EXPECT_EQ(shown.http_platform->client_connections_max, platform.client_connections_max);
     EXPECT_EQ(shown.control.socket, truth.control.socket);
     EXPECT_EQ(shown.control.group, truth.control.group);
     EXPECT_EQ(shown.log_level, truth.log_level);
