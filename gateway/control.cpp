@@ -171,6 +171,26 @@ void show_quarantine(const RouteParts& parts, const HttpRequest& request, const 
     });
 }
 
+json::object http_json(const HttpPicture& http) {
+    json::array listeners;
+    for (const ListenerPicture& one : http.listeners) {
+        const HttpStats& n = one.stats;
+        listeners.push_back(json::object{{"listener", one.name},
+                                         {"address", one.address},
+                                         {"tls", one.tls},
+                                         {"certificate_ends", when(one.certificate_ends)},
+                                         {"connections", n.connections},
+                                         {"requests", n.requests},
+                                         {"refused", n.refused},
+                                         {"malformed", n.malformed},
+                                         {"throttled", n.throttled},
+                                         {"wrong_tokens", n.wrong_tokens},
+                                         {"forbidden", n.forbidden},
+                                         {"handshakes_failed", n.handshakes_failed}});
+    }
+    return {{"listeners", std::move(listeners)}, {"tokens_file", http.tokens_file}, {"tokens", http.tokens}};
+}
+
 void listen_tail(Tail& tail, const Reply& reply) {
     HttpResponse response;
     response.content_type = "application/x-ndjson";
@@ -199,18 +219,24 @@ std::string status_json(const Snapshot& s) {
                            {"journal", json::object{{"uncut_bytes", s.journal.uncut_bytes},
                                                     {"soft_bytes", s.journal.soft_bytes}}},
                            {"events", store_json(s.store)},
-                           {"push", std::move(push)}};
+                           {"push", std::move(push)},
+                           {"http", http_json(s.http)}};
     return json::serialize(out) + "\n";
 }
 
 std::vector<Route> local_routes(const RouteParts& parts) {
     const auto snapshot = parts.snapshot;
-    const auto http = parts.http;
-    return {get("/healthz", [snapshot](const HttpRequest&) { return healthz(snapshot()); }),
-            get("/readyz", [snapshot](const HttpRequest&) { return readyz(snapshot()); }),
-            get("/metrics", [snapshot, http](const HttpRequest&) {
-                return text_response(metrics_text(snapshot(), http()), metrics_content_type);
-            })};
+    Route alive = get("/healthz", [snapshot](const HttpRequest& request) {
+        const bool known = request.caller.roles.has(Role::technician);
+        return known ? healthz(snapshot()) : json_response("{\"status\":\"alive\"}\n");
+    });
+    Route ready = get("/readyz", [snapshot](const HttpRequest&) { return readyz(snapshot()); });
+    Route metrics = get("/metrics", [snapshot](const HttpRequest&) {
+        return text_response(metrics_text(snapshot()), metrics_content_type);
+    });
+    alive.roles = ready.roles = {};  // everybody
+    metrics.roles = {Role::technician, Role::platform};
+    return {std::move(alive), std::move(ready), std::move(metrics)};
 }
 
 std::vector<Route> control_routes(const RouteParts& parts) {

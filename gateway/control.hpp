@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "gateway/http.hpp"
-#include "gateway/http_server.hpp"
 #include "gateway/snapshot.hpp"
 #include "gateway/tail.hpp"
 #include "store/event_store.hpp"
@@ -28,7 +27,8 @@ struct RouteParts {
     const store::SealedBox& box;
 };
 
-// GET /healthz, /readyz, /metrics
+// GET /healthz, /readyz: for everybody; /metrics. Who is not known as a technician reads of /healthz that the
+// gateway is alive, and no more.
 std::vector<Route> local_routes(const RouteParts& parts);
 // Those, and GET /v1/status, /v1/tail, /v1/quarantine, /v1/quarantine/{sequence}
 std::vector<Route> control_routes(const RouteParts& parts);

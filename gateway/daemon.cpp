@@ -25,7 +25,7 @@
 #include "gateway/gateway_status.hpp"
 #include "gateway/health.hpp"
 #include "gateway/housekeeping.hpp"
-#include "gateway/http_server.hpp"
+#include "gateway/listeners.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
 #include "store/event_reader.hpp"
@@ -118,8 +118,7 @@ class Daemon::Impl {
     std::vector<std::unique_ptr<uplink::Pusher>> pushers_;
     Tail tail_;
     std::optional<RouteParts> routes_;
-    std::unique_ptr<HttpServer> http_local_;
-    std::unique_ptr<HttpServer> http_control_;
+    std::optional<Listeners> listeners_;
 
     asio::steady_timer timer_{loop_};
     asio::signal_set signals_{loop_, SIGTERM, SIGINT};
@@ -254,23 +253,15 @@ void Daemon::Impl::open_uplink() {
 }
 
 Result<void> Daemon::Impl::open_http() {
-    HttpLimits limits;
-    limits.connections_max = settings_.http_local.connections_max;
-    limits.body_bytes_max = settings_.http_local.body_bytes_max;
-    limits.idle = settings_.http_local.idle;
-    limits.read = settings_.http_local.read;
-    limits.write = settings_.http_local.write;
-    routes_.emplace(RouteParts{[this] { return snapshot(); }, [this] { return http_local_->stats(); }, tail_,
-                               *store_, *reader_, *box_});
+    routes_.emplace(RouteParts{[this] { return snapshot(); }, tail_, *store_, *reader_, *box_});
     reception_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
-    std::vector<Route> local = local_routes(*routes_);
-    for (Route& route : event_routes(*direct_)) local.push_back(std::move(route));
-    http_local_ = std::make_unique<HttpServer>(loop_, limits, std::move(local));
-    const auto& listen = settings_.http_local.listen;
-    if (const auto port = http_local_->listen_tcp(listen.address, listen.port); !port) return port.error();
-
-    http_control_ = std::make_unique<HttpServer>(loop_, HttpLimits{}, control_routes(*routes_));
-    return http_control_->listen_unix(settings_.control.socket, settings_.control.group);
+    Listeners::RouteSets sets;
+    sets.local = local_routes(*routes_);
+    for (Route& route : event_routes(*direct_)) sets.local.push_back(std::move(route));
+    sets.platform = local_routes(*routes_);
+    sets.control = control_routes(*routes_);
+    listeners_.emplace(Listeners::Parts{loop_, *reader_, clock_});
+    return listeners_->open(settings_, std::move(sets));
 }
 
 void Daemon::Impl::tell_tail(const devices::Observation& seen) {
@@ -343,6 +334,7 @@ void Daemon::Impl::tick() {
     // What Paho's queue had no room for: nothing else may happen that would send it.
     if (link_policy_->open()) intake_->send_waiting();
     housekeeping_->tick(now);
+    listeners_->tick(now);
     arm_tick();
 }
 
@@ -427,9 +419,11 @@ void Daemon::Impl::reload() {
     }
     log::set_level(fresh->log_level);
     housekeeping_->set_heartbeat(fresh->gateway.heartbeat);
+    listeners_->reload();
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
-    log::info("gateway", "reloaded: log level, heartbeat and secrets; every other key needs a restart");
+    log::info("gateway",
+              "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
 }
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
@@ -457,8 +451,7 @@ void Daemon::Impl::stop() {
     log::info("gateway", "stopping");
     const SteadyTime began = clock_.steady();
     timer_.cancel();
-    http_local_->stop();
-    http_control_->stop();
+    listeners_->stop();
     // What is here already gets its answer before the link closes.
     run_until(stop_answers_max,
               [this] { return intake_->idle() && receipts_.open_tickets() == 0 && direct_->idle(); });
@@ -495,6 +488,7 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.journal = {journal_->end(), journal_->uncut_bytes(), settings_.store.journal_soft_bytes};
     for (std::size_t i = 0; i < pushers_.size(); ++i)
         picture.push.push_back({pushers_[i]->stats(), host_of(settings_.push[i].url)});
+    if (listeners_) picture.http = listeners_->picture();
     picture.config_warnings = surroundings_.config_warnings;
     return picture;
 }

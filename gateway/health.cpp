@@ -179,6 +179,41 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
                            status_command});
 }
 
+constexpr std::chrono::hours certificate_warned_before{24 * 14};
+
+void add_http(const Snapshot& s, std::vector<Condition>& out) {
+    if (!s.http.tokens_trouble.empty())
+        out.push_back(
+            {"tokens-unreadable", "", Severity::error,
+             "the file of access tokens cannot be used: " + s.http.tokens_trouble,
+             s.http.tokens == 0
+                 ? "Nobody is let in by HTTP who needs a token. Events over MQTT are not concerned."
+                 : "The " + grouped(s.http.tokens) +
+                       " tokens from before are still right, also those that were revoked since.",
+             "correct the file, or make it anew: touchpoint token create; it is read again by itself",
+             "touchpoint token list"});
+    for (const ListenerPicture& one : s.http.listeners) {
+        const std::string check =
+            "openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -dates";
+        if (!one.certificate_trouble.empty())
+            out.push_back({"certificate-unreadable", one.name, Severity::error,
+                           "the new certificate of the listener " + one.name +
+                               " was not taken over: " + one.certificate_trouble,
+                           "The one from before is still shown.",
+                           "correct tls_cert and tls_key of http." + one.name + " in " +
+                               std::string(edit_config) + ", then: systemctl reload touchpoint",
+                           check});
+        if (!one.tls || one.certificate_ends - s.now > certificate_warned_before) continue;
+        const bool over = one.certificate_ends < s.now;
+        out.push_back({"certificate-ends", one.name, over ? Severity::error : Severity::warning,
+                       "the certificate of the listener " + one.name +
+                           (over ? " has ended " + spoken(s.now - one.certificate_ends) + " ago"
+                                 : " ends in " + spoken(one.certificate_ends - s.now)),
+                       over ? "Clients that check it do not connect." : "Nothing yet.",
+                       "put a new one into its file, then: systemctl reload touchpoint", check});
+    }
+}
+
 void add_rest(const Snapshot& s, std::vector<Condition>& out) {
     if (!s.clock_trusted)
         out.push_back({"clock-untrusted", "", Severity::warning, "the clock is not synchronised",
@@ -238,6 +273,7 @@ std::vector<Condition> conditions(const Snapshot& snapshot) {
     add_store(snapshot, out);
     add_link(snapshot, out);
     add_push(snapshot, out);
+    add_http(snapshot, out);
     add_rest(snapshot, out);
     std::stable_sort(out.begin(), out.end(),
                      [](const Condition& a, const Condition& b) { return a.severity > b.severity; });

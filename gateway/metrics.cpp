@@ -70,7 +70,7 @@ class Exposition {
 
 double seconds(UtcTime time) { return static_cast<double>(time.ms) / 1000.0; }
 
-void add_program(Exposition& out, const Snapshot& s, const HttpStats& http) {
+void add_program(Exposition& out, const Snapshot& s) {
     out.gauge("touchpoint_build_info", "1, labelled with the version and the names of the gateway")
         .value(1, {{"version", s.version}, {"gateway", s.gateway_id}, {"store", s.store_id}});
     out.gauge("touchpoint_start_time_seconds", "When the daemon started, Unix time")
@@ -85,10 +85,38 @@ void add_program(Exposition& out, const Snapshot& s, const HttpStats& http) {
     for (const Severity severity : {Severity::info, Severity::warning, Severity::error})
         out.value(by_severity[static_cast<std::size_t>(severity)],
                   {{"severity", std::string(name(severity))}});
-    out.gauge("touchpoint_http_connections", "HTTP connections open now").value(http.connections);
-    out.counter("touchpoint_http_requests_total", "HTTP requests answered").value(http.requests);
-    out.counter("touchpoint_http_refused_total", "HTTP connections refused: all places taken, or no right")
-        .value(http.refused);
+}
+
+void add_http(Exposition& out, const HttpPicture& http) {
+    const auto each = [&](std::uint64_t HttpStats::*number) {
+        for (const ListenerPicture& one : http.listeners)
+            out.value(one.stats.*number, {{"listener", one.name}});
+    };
+    out.gauge("touchpoint_http_connections", "HTTP connections open now");
+    each(&HttpStats::connections);
+    out.counter("touchpoint_http_accepted_total", "HTTP connections accepted");
+    each(&HttpStats::accepted);
+    out.counter("touchpoint_http_requests_total", "HTTP requests answered");
+    each(&HttpStats::requests);
+    out.counter("touchpoint_http_refused_total",
+                "HTTP connections refused: all places taken, too many of one address, or no right");
+    each(&HttpStats::refused);
+    out.counter("touchpoint_http_malformed_total", "HTTP requests that broke a rule or a limit");
+    each(&HttpStats::malformed);
+    out.counter("touchpoint_http_throttled_total",
+                "HTTP requests and connections of addresses that ask too often or gave wrong tokens");
+    each(&HttpStats::throttled);
+    out.counter("touchpoint_http_wrong_tokens_total", "HTTP requests with a token that is not known");
+    each(&HttpStats::wrong_tokens);
+    out.counter("touchpoint_http_forbidden_total", "HTTP requests without the role, or from a foreign page");
+    each(&HttpStats::forbidden);
+    out.counter("touchpoint_http_handshakes_failed_total", "TLS handshakes that failed");
+    each(&HttpStats::handshakes_failed);
+    out.gauge("touchpoint_http_certificate_end_time_seconds",
+              "When a listener's certificate ends, Unix time");
+    for (const ListenerPicture& one : http.listeners)
+        if (one.tls) out.value(seconds(one.certificate_ends), {{"listener", one.name}});
+    out.gauge("touchpoint_http_tokens", "Access tokens known").value(http.tokens);
 }
 
 void add_intake(Exposition& out, const Snapshot& s) {
@@ -186,9 +214,10 @@ void add_push(Exposition& out, const Snapshot& s) {
 
 }  // namespace
 
-std::string metrics_text(const Snapshot& snapshot, const HttpStats& http) {
+std::string metrics_text(const Snapshot& snapshot) {
     Exposition out;
-    add_program(out, snapshot, http);
+    add_program(out, snapshot);
+    add_http(out, snapshot.http);
     add_intake(out, snapshot);
     add_store(out, snapshot.store);
     add_push(out, snapshot);

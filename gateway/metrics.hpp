@@ -6,13 +6,12 @@
 
 #include <string>
 
-#include "gateway/http_server.hpp"
 #include "gateway/snapshot.hpp"
 
 namespace touchpoint::gateway {
 
 inline constexpr const char* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
-std::string metrics_text(const Snapshot& snapshot, const HttpStats& http);
+std::string metrics_text(const Snapshot& snapshot);
 
 }  // namespace touchpoint::gateway

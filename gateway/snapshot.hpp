@@ -9,6 +9,7 @@
 
 #include "devices/stats.hpp"
 #include "gateway/core/clock.hpp"
+#include "gateway/http_picture.hpp"
 #include "store/event_store.hpp"
 #include "uplink/stats.hpp"
 
@@ -41,6 +42,7 @@ struct Snapshot {
     devices::IntakeStats intake;
     JournalStats journal;
     std::vector<PushPicture> push;
+    HttpPicture http;
     std::vector<std::string> config_warnings;
 };
 

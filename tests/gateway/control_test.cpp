@@ -42,8 +42,7 @@ class ControlTest : public testing::Test {
             {std::string(32, 'a'), options.boot_id, 0}, [](const store::HorizonNote&) {},
             [](const Error& error) { ADD_FAILURE() << error.context; });
         loop_.on_loop([&] {
-            parts_.emplace(RouteParts{[] { return tests::healthy(); }, [] { return HttpStats{}; }, tail_,
-                                      *store_, reader_, box_});
+            parts_.emplace(RouteParts{[] { return tests::healthy(); }, tail_, *store_, reader_, box_});
             server_ = std::make_unique<HttpServer>(loop_.loop(), HttpLimits{}, control_routes(*parts_));
             ASSERT_TRUE(server_->listen_unix(socket_, ""));
         });

@@ -22,7 +22,7 @@ Snapshot busy() {
 }
 
 TEST(MetricsTest, NumbersStandUnderTheirNamesAndLabels) {
-    const std::string text = metrics_text(busy(), {});
+    const std::string text = metrics_text(busy());
     EXPECT_THAT(text, HasSubstr("touchpoint_intake_events_total{stream=\"sales\"} 17\n"));
     EXPECT_THAT(text, HasSubstr("touchpoint_intake_rejected_total{type=\"not-json\"} 3\n"));
     EXPECT_THAT(text, HasSubstr("touchpoint_push_state{destination=\"platform\",state=\"delivering\"} 1\n"));
@@ -34,7 +34,7 @@ TEST(MetricsTest, PromtoolHasNoComplaint) {
     if (tests::Process({"sh", "-c", "command -v promtool"}, folder.path() / "which").wait() != 0)
         GTEST_SKIP() << "SKIPPED: promtool (package prometheus) is not installed";
     for (const Snapshot& snapshot : {busy(), Snapshot{}}) {
-        tests::write_file(folder.path() / "metrics", metrics_text(snapshot, {}));
+        tests::write_file(folder.path() / "metrics", metrics_text(snapshot));
         tests::Process check({"sh", "-c", "promtool check metrics < \"$METRICS\""}, folder.path() / "out",
                              {{"METRICS", (folder.path() / "metrics").string()}});
         EXPECT_EQ(check.wait(), 0);
