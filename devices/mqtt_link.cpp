@@ -97,7 +97,8 @@ class MqttLink::Impl {
         stats_.since = clock_.utc();
         // Set before the first connect and never changed: a message without a handler is dropped and
         // acknowledged.
-        client_.set_message_callback([this](mqtt::const_message_ptr message) noexcept { arrived(message); });
+        client_.set_message_callback(
+            [this](const mqtt::const_message_ptr& message) noexcept { arrived(message); });
         client_.set_connection_lost_handler([this](const std::string& cause) {
             const std::string told = std::exchange(told_reason_, {});
             down(!told.empty() ? told : cause.empty() ? "connection lost" : cause);
