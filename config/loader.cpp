@@ -372,6 +372,18 @@ std::filesystem::path control_socket(const std::filesystem::path& file) {
     return control.socket;
 }
 
+TokenPlace token_place(const std::filesystem::path& file) {
+    Loaded loaded;
+    const Node document = read_files(loaded, file);
+    AuthSettings auth;
+    ControlSettings control;
+    Reading reading{loaded.problems, {}};
+    Section root(reading, &document, "");
+    read_auth(Section(reading, root.table("auth"), "auth"), auth);
+    read_control(Section(reading, root.table("control"), "control"), control);
+    return {auth.tokens_file, control.group};
+}
+
 std::vector<std::string> known_keys() {
     std::vector<Problem> ignored;
     Reading reading{ignored, {}};

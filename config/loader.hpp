@@ -32,6 +32,14 @@ Loaded load(const std::filesystem::path& file);
 // Where the daemon of this configuration listens for `touchpoint`, even when the rest of it is wrong.
 std::filesystem::path control_socket(const std::filesystem::path& file);
 
+// Where `touchpoint token` finds the tokens, and for which group it makes the file, even when the rest of the
+// configuration is wrong. An empty file: none is configured.
+struct TokenPlace {
+    std::filesystem::path file;
+    std::string group;
+};
+TokenPlace token_place(const std::filesystem::path& file);
+
 // Every key that load() reads, dotted, sorted ("store.path", "uplink.push.url").
 std::vector<std::string> known_keys();
 

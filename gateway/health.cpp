@@ -188,8 +188,8 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
              "the file of access tokens cannot be used: " + s.http.tokens_trouble,
              s.http.tokens == 0
                  ? "Nobody is let in by HTTP who needs a token. Events over MQTT are not concerned."
-                 : "The " + grouped(s.http.tokens) +
-                       " tokens from before are still right, also those that were revoked since.",
+                 : "The tokens from before (" + grouped(s.http.tokens) +
+                       ") are still right, also those that were revoked since.",
              "correct the file, or make it anew: touchpoint token create; it is read again by itself",
              "touchpoint token list"});
     for (const ListenerPicture& one : s.http.listeners) {

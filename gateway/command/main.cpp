@@ -6,6 +6,7 @@
 #include "config/loader.hpp"
 #include "gateway/command/commands.hpp"
 #include "gateway/command/simulate.hpp"
+#include "gateway/command/token.hpp"
 
 int main(int argc, char** argv) {
     using namespace touchpoint;
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
     show->add_option("number", sequence, "as the list says")->required();
     show->callback([&] { exit_code = command::quarantine_show(target(), sequence); });
 
+    command::add_token(app, config, exit_code);
     command::add_simulate(app, exit_code);
     CLI11_PARSE(app, argc, argv);
     return exit_code;
