@@ -20,7 +20,7 @@ std::string Address::authority() const {
 Result<Address> parse_address(std::string_view url) {
     const auto parsed = boost::urls::parse_uri(boost::core::string_view(url.data(), url.size()));
     if (!parsed) return fail(Errc::invalid_argument, "not a URL");
-    const boost::urls::url_view view = *parsed;
+    const boost::urls::url_view& view = *parsed;
     Address address;
     if (view.scheme_id() == boost::urls::scheme::https)
         address.tls = true;

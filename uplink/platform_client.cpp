@@ -92,7 +92,7 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
             if (!error && self && self->busy_ && self->turn_ == turn) self->end("timed out");
         });
         asio::co_spawn(executor_, converse(shared_from_this(), std::move(exchange), std::move(done)),
-                       [](std::exception_ptr failure) {
+                       [](const std::exception_ptr& failure) {
                            if (failure) std::rethrow_exception(failure);  // out of io_context::run: our bug
                        });
     }

@@ -95,7 +95,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         asio::co_spawn(parts_.loop, run(shared_from_this()),
                        [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
                            self->running_ = false;
-                           on_end(failure);
+                           on_end(std::move(failure));
                        });
     }
     void notify() {
