@@ -130,6 +130,10 @@ bool HttpReader::check_fields() {
     for (const Single& one : once)
         if (message.count(one.field) > 1)
             return refuse(400, "bad-request", std::string("there is more than one ") + one.name);
+    // Beast takes "3, 3" for 3; another program may take it for nothing.
+    const std::string_view length(message[http::field::content_length]);
+    if (!std::all_of(length.begin(), length.end(), [](char c) { return c >= '0' && c <= '9'; }))
+        return refuse(400, "bad-request", "Content-Length is not a number");
     const bool coded = message.count(http::field::transfer_encoding) != 0;
     if (coded && message.count(http::field::content_length) != 0)
         return refuse(400, "bad-request", "Content-Length and Transfer-Encoding exclude each other");

@@ -24,13 +24,18 @@ int connect_to(int fd, const sockaddr* address, socklen_t size) {
 
 }  // namespace
 
-HttpClient HttpClient::tcp(int port) {
+HttpClient HttpClient::tcp(int port, const std::string& from) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    inet_pton(AF_INET, from.c_str(), &address.sin_addr);
+    if (::bind(fd, static_cast<sockaddr*>(static_cast<void*>(&address)), sizeof address) != 0) {
+        ::close(fd);
+        return HttpClient(-1);
+    }
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return HttpClient(connect_to(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
-                                 static_cast<sockaddr*>(static_cast<void*>(&address)), sizeof address));
+    return HttpClient(connect_to(fd, static_cast<sockaddr*>(static_cast<void*>(&address)), sizeof address));
 }
 
 HttpClient HttpClient::unix_socket(const std::filesystem::path& path) {
@@ -70,6 +75,14 @@ std::string HttpClient::read_until(std::string_view text) {
 std::string HttpClient::get(const std::string& target, const std::string& method) {
     send(method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     return read_all();
+}
+
+std::string request_of(const std::string& target, const std::string& headers, const std::string& method,
+                       const std::string& body) {
+    std::string out =
+        method + " " + target + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + headers;
+    if (!body.empty()) out += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    return out + "\r\n" + body;
 }
 
 std::string body_of(const std::string& answer) {

@@ -9,12 +9,14 @@ namespace touchpoint::tests {
 
 class HttpClient {
   public:
-    static HttpClient tcp(int port);
+    // `from`: an address of this machine, such as 127.0.0.2, so that the server sees another client.
+    static HttpClient tcp(int port, const std::string& from = "127.0.0.1");
     static HttpClient unix_socket(const std::filesystem::path& path);
     HttpClient(HttpClient&& other) noexcept;
     ~HttpClient();
 
     bool connected() const { return fd_ >= 0; }
+    int descriptor() const { return fd_; }
     void send(std::string_view bytes);
     // Until the server closes, or 10 s.
     std::string read_all();
@@ -27,6 +29,10 @@ class HttpClient {
     explicit HttpClient(int fd) : fd_(fd) {}
     int fd_ = -1;
 };
+
+// "GET /x HTTP/1.1" with Host, Connection: close and `headers` ("Name: value\r\n" each).
+std::string request_of(const std::string& target, const std::string& headers = {},
+                       const std::string& method = "GET", const std::string& body = {});
 
 // The body behind the header.
 std::string body_of(const std::string& answer);
