@@ -11,7 +11,7 @@ namespace touchpoint::store {
 namespace {
 
 constexpr std::chrono::seconds measure_live_every{5};
-constexpr std::chrono::seconds retry_full_every{1};
+constexpr std::chrono::milliseconds retry_full_every{1000};
 constexpr std::size_t identities_waiting_max = 10'000;  // while the cache does not take them
 // A group is committed at once when it has grown to this, even if nobody waits.
 constexpr std::size_t group_events_due = 2'000;
@@ -22,24 +22,26 @@ constexpr std::size_t group_bytes_due = 1u << 20;
 bool EventStore::Impl::due(Steady::time_point now) const {
     const bool group = !blocked_ && (urgent_ || waiting_.events.size() >= group_events_due ||
                                      waiting_.bytes >= group_bytes_due);
+    if (shed_again_ && !stopping_) return true;
     return group || waited_ || (deadline_ && *deadline_ <= now) || (stopping_ && deadline_);
 }
 
 // Waits until there is something to write and takes it. False: stopping, and everything is written.
 bool EventStore::Impl::wait_for_work(Work& work) {
     std::unique_lock lock(mutex_);
-    for (;;) {
-        if (due(Steady::now())) break;
+    // Room on the disk comes back without anybody saying so.
+    const std::chrono::milliseconds idle = closed_ ? retry_full_every : Retention::look_every;
+    const auto look_at = Steady::now() + idle;
+    while (!due(Steady::now()) && Steady::now() < look_at) {
         if (stopping_) return false;
-        if (deadline_)
-            wake_.wait_until(lock, *deadline_);
-        else
-            wake_.wait(lock);
+        wake_.wait_until(lock, deadline_ ? std::min(*deadline_, look_at) : look_at);
     }
     work = Work{};
     std::swap(work, waiting_);
     urgent_ = waited_ = false;
     deadline_.reset();
+    work.look = retention_.look(clock_);
+    forget_removed(work.look);
     work.consumers = positions_.take_changed(oldest_);
     work.positions = positions_.all();
     const std::lock_guard readers(source_->mutex);
@@ -58,10 +60,12 @@ void EventStore::Impl::run() {
 std::optional<Error> EventStore::Impl::serve() {
     Unflushed before;
     for (Work work; wait_for_work(work);) {
-        keep_back_what_has_no_room(work);
+        make_room(work);
+        plan_releases(work);
+        plan_expiry(work.look);
         Unflushed done;
         const bool nothing = work.events.empty() && work.journal_end == 0 && work.gaps.empty() &&
-                             work.consumers.none() && !more_to_prune_;
+                             work.consumers.none() && !more_to_prune_ && shed_bytes_ == 0 && !expiry_waits();
         const Result<void> committed = nothing ? Result<void>{} : commit(work, done);
         if (!committed && committed.error().code != Errc::full) {
             if (committed.error().code == Errc::damaged) std::ofstream(options_.folder / "damaged") << "1\n";
@@ -73,7 +77,10 @@ std::optional<Error> EventStore::Impl::serve() {
             std::vector<Done>& until = done.any ? done.waiters : before.waiters;
             std::move(work.waiters.begin(), work.waiters.end(), std::back_inserter(until));
         } else {
-            put_back(std::move(work), committed.error().context);
+            block(committed.error().context);
+            failed_ = true;
+            if (!work.events.empty() && stuck_) cramped_ = live_bytes_;
+            put_back(std::move(work), retry_full_every);
         }
         // The flush inside this commit made the one before it durable (store/README.md, "Horizon").
         if (committed && done.any && before.any) publish(before);
@@ -90,6 +97,7 @@ std::optional<Error> EventStore::Impl::serve() {
             before = Unflushed{};
         }
         measure(now);
+        watch_bound();
         refresh_stats();
         if (giving_up)
             break;  // no room, and no time to wait for it: the journal keeps what could not be written
@@ -107,37 +115,13 @@ bool EventStore::Impl::gives_up() const {
     return stopping_ && blocked_;
 }
 
-// Disk space is looked for before the transaction: a commit must not meet a full disk half-way. Without room
-// the events wait, and acknowledgements and deletes go on, so that room can come.
-void EventStore::Impl::keep_back_what_has_no_room(Work& work) {
-    if (work.events.empty()) return;
-    Result<void> room;
-    if (live_bytes_ + 2 * work.bytes > options_.bytes_max)
-        room = fail(Errc::full, "the event store has reached its bound");
-    else
-        room = source_->environment->fill_ahead(2 * work.bytes + fill_ahead_bytes);
-    if (room) {
-        const std::lock_guard lock(mutex_);
-        if (blocked_) log::info("store", "room on disk again, intake goes on", {{"live_bytes", live_bytes_}});
-        blocked_ = false;
-        return;
-    }
-    Work events;
-    events.events = std::move(work.events);
-    events.identities = std::move(work.identities);
-    events.journal_end = std::exchange(work.journal_end, 0);
-    events.bytes = std::exchange(work.bytes, 0);
-    work.events.clear();
-    work.identities.clear();
-    put_back(std::move(events), room.error().context);
-}
-
 Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     const UtcTime now = clock_.utc();
     // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
     if (const auto put = cache_.put_identities(work.identities); !put) keep_identities(work, put.error());
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
+    std::vector<EventReader::Source::Unsettled> gone;
     const auto steps = [&]() -> Result<void> {
         auto outcome = log_->append(*txn, work.events, now, clock_.trusted());
         if (!outcome) return outcome.error();
@@ -148,9 +132,12 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
             if (const auto erased = log_->erase_consumer(*txn, name); !erased) return erased;
         for (const ConsumerState& consumer : work.consumers.rows)
             if (const auto put = log_->put_consumer(*txn, consumer); !put) return put;
+        for (const Retention::Release& one : work.releases)
+            if (const auto let_go = release(*txn, one, now, gone); !let_go) return let_go;
         const auto pruned = log_->prune(*txn, work.positions);
         if (!pruned) return pruned.error();
         more_to_prune_ = *pruned;
+        if (const auto given_up = give_up(*txn, now, gone); !given_up) return given_up;
         std::optional<JournalPosition> journal;
         if (work.journal_end != 0) {
             journal = journal_;
@@ -164,24 +151,42 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
         return {};
     };
     Result<void> result = steps();
-    if (result) result = txn->commit();
+    if (result) {
+        source_->unsettle(gone);  // a reader that sees this commit sees that, too
+        result = txn->commit();
+        if (!result) source_->settle_again(log_->state().commit + 1);
+    }
     if (!result) {
         log_->abandon();
         done = Unflushed{};
-        return result;
+        // A page that found only half its room is an "I/O error" for LMDB; nothing of the commit is visible.
+        const bool no_room =
+            result.error().code == Errc::io && (stuck_ || source_->environment->disk_is_full());
+        return no_room ? fail(Errc::full, result.error().context) : result.error();
     }
     log_->accept(now);
-    live_bytes_ += work.bytes / 2;  // until it is measured again
+    failed_ = false;
+    if (!work.events.empty()) {
+        cramped_.reset();
+        unblock();
+    }
+    live_bytes_ += commit_bytes_likely(work.events.size(), work.bytes);  // until it is measured again
     done.any = true;
     done.commit = log_->state().commit;
     done.last = log_->state().last;
     done.journal_end = work.journal_end;
     done.gaps = work.gaps.size();
     const std::lock_guard lock(mutex_);
+    for (const Retention::Release& one : work.releases)
+        positions_.released(one.consumer, one.stream, one.last);
     ++stats_.commits;
     ++stats_.flushes;
     // A stop does not wait for deletes: they go on with the next start's commits.
-    if (more_to_prune_ && !deadline_ && !stopping_) deadline_ = Steady::now() + options_.commit_interval;
+    if ((more_to_prune_ || expiry_waits()) && !stopping_) {
+        const bool tight = shedding_ || blocked_ || closed_;
+        const auto next = Steady::now() + (tight ? std::chrono::milliseconds(0) : options_.commit_interval);
+        deadline_ = std::min(deadline_.value_or(next), next);
+    }
     return {};
 }
 
@@ -198,12 +203,13 @@ void EventStore::Impl::keep_identities(Work& work, const Error& why) {
               std::back_inserter(waiting_.identities));
 }
 
-void EventStore::Impl::put_back(Work&& work, const std::string& why) {
+void EventStore::Impl::put_back(Work&& work, std::chrono::milliseconds retry_in) {
     const std::lock_guard lock(mutex_);
-    if (!blocked_) log::error("store", "no room on disk, intake stops", {{"why", why}});
-    blocked_ = true;
+    for (Part& part : waiting_.parts) part.events += work.events.size();
+    std::move(waiting_.parts.begin(), waiting_.parts.end(), std::back_inserter(work.parts));
     std::move(waiting_.events.begin(), waiting_.events.end(), std::back_inserter(work.events));
     std::move(waiting_.identities.begin(), waiting_.identities.end(), std::back_inserter(work.identities));
+    waiting_.parts = std::move(work.parts);
     waiting_.events = std::move(work.events);
     waiting_.identities = std::move(work.identities);
     waiting_.journal_end = std::max(waiting_.journal_end, work.journal_end);
@@ -211,7 +217,7 @@ void EventStore::Impl::put_back(Work&& work, const std::string& why) {
     positions_.not_written(work.consumers);
     std::move(work.waiters.begin(), work.waiters.end(), std::back_inserter(waiting_.waiters));
     gaps_taken_ -= work.gaps.size();
-    deadline_ = Steady::now() + retry_full_every;
+    deadline_ = Steady::now() + retry_in;
 }
 
 Result<void> EventStore::Impl::flush() {
@@ -227,6 +233,7 @@ void EventStore::Impl::publish(Unflushed& done) {
     for (const Stream stream : all_streams)
         source_->horizon[static_cast<std::size_t>(stream)].store(done.last[stream],
                                                                  std::memory_order_release);
+    source_->settle(done.commit);
     if (done.gaps > 0) {
         const std::lock_guard readers(source_->mutex);
         source_->gaps.erase(source_->gaps.begin(),
@@ -244,7 +251,8 @@ void EventStore::Impl::publish(Unflushed& done) {
 void EventStore::Impl::measure(Steady::time_point now) {
     {
         const std::lock_guard lock(mutex_);
-        if (live_measured_ != Steady::time_point{} && now - live_measured_ < measure_live_every && !blocked_)
+        const bool near = live_bytes_ >= marks_.shed_from / 10 * 9 || stuck_ || blocked_ || closed_;
+        if (live_measured_ != Steady::time_point{} && now - live_measured_ < measure_live_every && !near)
             return;
     }
     live_measured_ = now;
@@ -269,7 +277,13 @@ void EventStore::Impl::refresh_stats() {
         stats_.oldest[stream] = front.recorded;
     }
     stats_.live_bytes = live_bytes_;
-    stats_.limit_bytes = options_.bytes_max;
+    stats_.limit_bytes = marks_.stop_at;
+    stats_.shed_bytes = marks_.shed_from;
+    stats_.shedding = shedding_ && sheddable();
+    stats_.disk_full = stuck_;
+    stats_.shed = log_->state().shed;
+    stats_.expired = log_->state().expired;
+    stats_.released = log_->state().released;
     stats_.file_bytes = source_->environment->used_bytes();
     stats_.dedup_ids = log_->dedup_ids();
 }

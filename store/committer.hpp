@@ -15,10 +15,12 @@
 #include <thread>
 #include <vector>
 
+#include "store/bounds.hpp"
 #include "store/event_log.hpp"
 #include "store/event_store.hpp"
 #include "store/positions.hpp"
 #include "store/reader_source.hpp"
+#include "store/retention.hpp"
 
 namespace touchpoint::store {
 
@@ -30,7 +32,11 @@ class EventStore::Impl {
     using Done = std::function<void(Result<void>)>;
 
     Impl(Options options, Cache& cache, const Clock& clock)
-        : options_(std::move(options)), cache_(cache), clock_(clock) {}
+        : options_(std::move(options)),
+          cache_(cache),
+          clock_(clock),
+          retention_({options_.age_max, options_.consumer_age_max, options_.consumer_bytes_max,
+                      options_.removed_age_max}) {}
     ~Impl() { stop(); }
 
     Result<void> open();
@@ -58,6 +64,12 @@ class EventStore::Impl {
   private:
     using Steady = std::chrono::steady_clock;  // only for how long the committer waits; never stored
 
+    // A submission among others: it is written whole, with its journal position.
+    struct Part {
+        std::size_t events = 0;  // ends before this one of Work::events
+        std::uint64_t journal_end = 0;
+        std::size_t bytes = 0;
+    };
     struct Work {
         std::vector<Event> events;
         std::vector<Identity> identities;
@@ -66,6 +78,9 @@ class EventStore::Impl {
         std::vector<Gap> gaps;
         Positions::Changes consumers;  // rows to write
         std::vector<Done> waiters;     // want to know when all of this is durable
+        std::vector<Part> parts;       // what was submitted together; their ends in the above
+        Retention::Look look;
+        std::vector<Retention::Release> releases;
         // All of them as they will stand with this transaction: only what is written may decide a delete.
         Positions::ByName positions;
     };
@@ -91,8 +106,22 @@ class EventStore::Impl {
     bool wait_for_work(Work& work);
     bool due(Steady::time_point now) const;  // REQUIRES: mutex_ held
     Result<void> commit(Work& work, Unflushed& done);
-    void keep_back_what_has_no_room(Work& work);
-    void put_back(Work&& work, const std::string& why);
+    void make_room(Work& work);
+    static Work split(Work& work, std::size_t parts);
+    bool sheddable() const;
+    Held held(Stream stream) const;
+    void forget_removed(const Retention::Look& look);  // REQUIRES: mutex_ held
+    void plan_releases(Work& work);
+    void plan_expiry(const Retention::Look& look);
+    bool expiry_waits() const;
+    using Unsettled = std::vector<EventReader::Source::Unsettled>;
+    Result<void> release(Transaction& txn, const Retention::Release& one, UtcTime now, Unsettled& gone);
+    Result<void> give_up(Transaction& txn, UtcTime now, Unsettled& gone);
+    void put_back(Work&& work, std::chrono::milliseconds retry_in);
+    void block(const std::string& why);
+    void unblock();
+    void watch_bound();
+    void judge_bound();
     void keep_identities(Work& work, const Error& why);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
@@ -115,6 +144,19 @@ class EventStore::Impl {
     Steady::time_point live_measured_{};
     std::uint64_t live_bytes_ = 0;
     bool more_to_prune_ = false;
+    Room room_;
+    Marks marks_;
+    bool stuck_ = false;     // the disk has no room to make the file longer
+    bool shedding_ = false;  // down to the low water
+    std::optional<Steady::time_point> shed_said_;
+    // Used bytes when a commit found no place in a file that is stuck: more must go.
+    std::optional<std::uint64_t> cramped_;
+    bool failed_ = false;           // the last commit did
+    bool shed_again_ = false;       // there is more to shed, at once
+    std::uint64_t shed_bytes_ = 0;  // to be shed with this commit
+    Retention retention_;
+    PerStream<Sequence> expire_through_;
+    PerStream<Sequence> expiry_looked_;
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
@@ -122,7 +164,8 @@ class EventStore::Impl {
     Work waiting_;
     bool urgent_ = false;
     std::optional<Steady::time_point> deadline_;
-    bool blocked_ = false;  // the disk has no room for events: deletes and acknowledgements go on
+    bool blocked_ = false;  // the disk has no room for what waits: deletes and acknowledgements go on
+    bool closed_ = false;   // there is room only for what was taken over already
     bool stopping_ = false;
     bool ended_ = false;          // the thread has ended: nobody answers waiters any more
     bool waited_ = false;         // somebody waits for what is said so far to be durable

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "gateway/core/assert.hpp"
@@ -73,6 +75,16 @@ bool made_elsewhere(const std::filesystem::path& file) {
     const int theirs = sizeof(void*) == 8 ? 12 : 16;
     return whole && (std::memcmp(head + theirs, little, 4) == 0 || std::memcmp(head + theirs, big, 4) == 0 ||
                      std::memcmp(head + ours, big, 4) == 0);
+}
+
+// A new name is durable when its folder is.
+void flush_folder(const std::filesystem::path& folder) {
+    const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    if (::fsync(fd) != 0)
+        log::warning("store", "a folder cannot be flushed",
+                     {{"folder", folder.string()}, {"why", std::strerror(errno)}});
+    ::close(fd);
 }
 
 bool is_damage(int rc) {
@@ -235,8 +247,12 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     MDB_env* handle = nullptr;
     if (const int rc = mdb_env_create(&handle); rc != 0) return error(rc, "environment");
     self->handle_ = handle;
-    self->map_bytes_ = options.map_bytes;
-    mdb_env_set_mapsize(handle, options.map_bytes);
+    self->folder_ = options.folder;
+    // Where size_t has 32 bits a larger number would be cut off, down to nothing.
+    self->map_bytes_ =
+        std::min<std::uint64_t>(options.map_bytes, std::numeric_limits<std::size_t>::max() / 4 + 1);
+    mdb_env_set_mapsize(handle, static_cast<std::size_t>(self->map_bytes_));
+    const bool made_now = !std::filesystem::exists(options.folder / "data.mdb");
     mdb_env_set_maxdbs(handle, options.tables);
     const unsigned flags = MDB_NOTLS | (options.no_meta_sync ? MDB_NOMETASYNC : 0U) |
                            (options.random_access ? MDB_NORDAHEAD : 0U);
@@ -244,6 +260,10 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
         Error why = error(rc, ("open " + options.folder.string()).c_str());
         if (made_elsewhere(options.folder / "data.mdb")) why.code = Errc::wrong_machine;
         return why;
+    }
+    if (made_now) {
+        flush_folder(options.folder);
+        flush_folder(options.folder.parent_path());
     }
     MDB_stat stat{};
     mdb_env_stat(handle, &stat);
@@ -319,13 +339,22 @@ Result<void> Environment::fill_ahead(std::uint64_t bytes) {
         const auto length = std::min<std::uint64_t>(zeros.size(), target - at);
         const ssize_t written = ::pwrite(fd, zeros.data(), length, static_cast<off_t>(at));
         if (written < 0 && errno == EINTR) continue;
-        if (written <= 0)
+        if (written <= 0) {
+            if (filled_bytes_ >= wanted) return {};  // not the whole step, but enough
             return fail(Errc::full, std::string("no room to grow data.mdb: ") +
                                         std::strerror(written < 0 ? errno : ENOSPC));
+        }
         at += static_cast<std::uint64_t>(written);
         filled_bytes_ = at;
     }
     return {};
+}
+
+bool Environment::disk_is_full() const {
+    constexpr std::uint64_t next_to_nothing = 1u << 20;
+    struct statvfs disk {};
+    return ::statvfs(folder_.c_str(), &disk) == 0 &&
+           static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < next_to_nothing;
 }
 
 Result<std::filesystem::path> set_aside(const std::filesystem::path& folder, int keep) {
@@ -339,6 +368,7 @@ Result<std::filesystem::path> set_aside(const std::filesystem::path& folder, int
             std::filesystem::rename(numbered(n), numbered(n + 1), error);
     std::filesystem::rename(folder, numbered(1), error);
     if (error) return fail(Errc::io, "cannot move " + folder.string() + " aside: " + error.message());
+    flush_folder(folder.parent_path());
     return numbered(1);
 }
 

@@ -4,6 +4,7 @@
 // each used by one thread at a time (MDB_NOTLS), and none held while waiting for anything.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -91,8 +92,13 @@ class Environment {
     void drop_dead_readers();
     // Writes zeros behind the last used page until `bytes` are ready, so that commits neither grow the file
     // (a second flush each) nor meet a full disk half-way. Only between write transactions.
-    // Fails with full when the disk has no room.
+    // Fails with full when the disk has no room; what is ready then is ready.
     Result<void> fill_ahead(std::uint64_t bytes);
+    // How far the file goes that can be written without more room on the disk. After fill_ahead().
+    std::uint64_t file_bytes() const { return std::max(filled_bytes_, used_bytes()); }
+    // Whether the file system says that it has no room. After a write that failed: LMDB says "I/O error" when
+    // only a part of a page found room.
+    bool disk_is_full() const;
 
     std::uint64_t used_bytes() const;  // up to the last used page, free pages inside included
     std::uint64_t page_bytes() const noexcept { return page_bytes_; }
@@ -104,6 +110,7 @@ class Environment {
     int owner_fd_ = -1;
     std::uint64_t page_bytes_ = 4096;
     std::uint64_t map_bytes_ = 0;
+    std::filesystem::path folder_;
     std::uint64_t filled_bytes_ = 0;  // zeros are written up to here
 };
 

@@ -100,7 +100,7 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
             return put.error();
         next_.bytes[stream] += packed.size();
         next_.events[stream] += header.events;
-        if (next_fronts_[stream].first == 0) next_fronts_[stream] = {header.first, now};
+        if (next_fronts_[stream].first == 0) next_fronts_[stream] = {header.first, now, trusted};
         lines[stream].clear();
         return {};
     };
@@ -200,79 +200,9 @@ Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStre
     if (!row) return row.error();
     if (!*row || !is_chunk_of((*row)->key, stream)) return {};
     const auto header = read_header((*row)->value);
-    fronts[stream] = {chunk_first((*row)->key), header ? header->recorded : UtcTime{}};
+    fronts[stream] = {chunk_first((*row)->key), header ? header->recorded : UtcTime{},
+                      header && header->trusted};
     return {};
-}
-
-Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers) {
-    bool more = false;
-    std::uint64_t pages = 0;
-    for (const Stream stream : all_streams) {
-        bool held = false;
-        Sequence through = next_.last[stream];
-        for (const auto& [name, consumer] : consumers) {
-            if (!consumer.streams[stream]) continue;
-            held = true;
-            through = std::min(through, std::max(consumer.acknowledged[stream], consumer.released[stream]));
-        }
-        if (held)  // else nobody reads it yet: only the bound may delete
-            if (const auto pruned = prune_chunks(txn, stream, through, pages); !pruned) return pruned.error();
-        const auto rows_left = prune_gaps(txn, stream, consumers);
-        if (!rows_left) return rows_left.error();
-        more = more || pages >= deletes_pages_max || *rows_left;
-    }
-    return more;
-}
-
-Result<void> EventLog::prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages) {
-    constexpr std::uint64_t page = 4096;
-    if (next_fronts_[stream].first == 0 || next_fronts_[stream].first > through) return {};
-    while (pages < deletes_pages_max) {
-        const auto row = txn.seek(table_, chunk_key(stream, 0));
-        if (!row) return row.error();
-        if (!*row || !is_chunk_of((*row)->key, stream)) break;
-        const std::string key((*row)->key);
-        const std::uint64_t bytes = (*row)->value.size();
-        const auto header = read_header((*row)->value);
-        std::uint64_t events = header ? header->events : 0;
-        Sequence last = header ? header->last : 0;
-        if (!header) {  // damaged: it ends where the next begins
-            const auto next = txn.seek(table_, chunk_key(stream, chunk_first(key) + 1));
-            if (!next) return next.error();
-            last = *next && is_chunk_of((*next)->key, stream) ? chunk_first((*next)->key) - 1
-                                                              : next_.last[stream];
-            events = last - chunk_first(key) + 1;
-        }
-        if (last > through) break;
-        if (const auto erased = txn.erase(table_, key); !erased) return erased.error();
-        pages += bytes / page + 1;
-        next_.bytes[stream] -= std::min(next_.bytes[stream], bytes);
-        next_.events[stream] -= std::min(next_.events[stream], events);
-    }
-    return find_front(txn, stream, next_fronts_);
-}
-
-// A consumer's own rows go when it has acknowledged them, those for everybody when all have.
-Result<bool> EventLog::prune_gaps(Transaction& txn, Stream stream,
-                                  const std::map<std::string, ConsumerState>& consumers) {
-    bool more = false;
-    const auto erase = [&](const std::string& owner, Sequence through) -> Result<void> {
-        const auto erased =
-            gap_rows::erase_through(txn, table_, stream, owner, through, gap_rows_deleted_max);
-        if (!erased) return erased.error();
-        more = more || *erased == gap_rows_deleted_max;
-        return {};
-    };
-    std::optional<Sequence> all;
-    for (const auto& [name, consumer] : consumers) {
-        const Sequence acknowledged = consumer.acknowledged[stream];
-        if (consumer.streams[stream]) all = std::min(all.value_or(acknowledged), acknowledged);
-        if (const auto erased = erase(name, acknowledged); !erased) return erased.error();
-    }
-    if (!all) return more;
-    if (const auto erased = erase("", *all); !erased) return erased.error();
-    next_begins_with_gap_[stream] = next_begins_with_gap_[stream] && *all == 0;
-    return more;
 }
 
 Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPosition>& journal) {
@@ -283,6 +213,7 @@ Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPo
 
 void EventLog::accept(UtcTime now) {
     state_ = next_;
+    pages_deleted_ = 0;
     fronts_ = next_fronts_;
     begins_with_gap_ = next_begins_with_gap_;
     for (const DedupEntry& entry : fresh_) window_.add(entry, now);
@@ -292,6 +223,7 @@ void EventLog::accept(UtcTime now) {
 
 void EventLog::abandon() {
     next_ = state_;
+    pages_deleted_ = 0;
     next_fronts_ = fronts_;
     next_begins_with_gap_ = begins_with_gap_;
     fresh_.clear();

@@ -34,6 +34,13 @@ class EventLog {
     struct Front {           // oldest chunk held
         Sequence first = 0;  // 0: none
         UtcTime recorded;
+        bool trusted = true;  // our clock was, then
+    };
+    // Chunks that were deleted before somebody had them, as one range.
+    struct GivenUp {
+        Sequence first = 0;  // 0: none
+        Sequence last = 0;
+        std::uint64_t pages = 0;
     };
 
     EventLog(std::uint64_t dedup_ids, std::chrono::milliseconds dedup_age)
@@ -61,6 +68,18 @@ class EventLog {
     // Deletes chunks and gap rows that every consumer of their stream has acknowledged, oldest first, within
     // deletes_pages_max. True: there is more.
     Result<bool> prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers);
+    // Deletes the oldest chunks of a stream up to `through`, at most about `pages_max` pages of them, and
+    // writes the gap row for everybody, which grows while this goes on. `reason`: shed or expired.
+    Result<GivenUp> give_up(Transaction& txn, Stream stream, Sequence through, std::uint64_t pages_max,
+                            const char* reason, UtcTime now);
+    // The gap row for one consumer for whom a range is not held any more.
+    Result<void> release(Transaction& txn, const Gap& gap);
+    // The last number of the chunks at the front that were recorded before `too_old`; 0: none. A chunk whose
+    // time was guessed, or is later than `now`, is as old as the next one whose time is sound. `looked` is
+    // where the last look ended, for the next to go on: it sees at most chunks_looked_at_max.
+    Result<Sequence> older_than(const Transaction& txn, Stream stream, UtcTime too_old, UtcTime now,
+                                Sequence& looked) const;
+    static constexpr int chunks_looked_at_max = 1'000;
     // Last step before Transaction::commit().
     Result<void> put_state(Transaction& txn, const std::optional<JournalPosition>& journal);
 
@@ -76,7 +95,8 @@ class EventLog {
     std::uint64_t dedup_ids() const { return window_.size(); }
 
   private:
-    Result<void> prune_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t& pages);
+    // Within deletes_pages_max, whatever deleted before in this transaction.
+    Result<GivenUp> delete_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t pages_max);
     Result<bool> prune_gaps(Transaction& txn, Stream stream,
                             const std::map<std::string, ConsumerState>& consumers);
     Result<void> prune_dedup(Transaction& txn, UtcTime now);
@@ -95,6 +115,7 @@ class EventLog {
     DedupWindow window_;
     std::vector<DedupEntry> fresh_;  // of this transaction: not in the window before accept()
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;
+    std::uint64_t pages_deleted_ = 0;  // by this transaction
     std::map<std::string, ConsumerState> loaded_consumers_;
     ChunkPacker packer_;
 };

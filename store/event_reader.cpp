@@ -65,10 +65,10 @@ Result<Piece> piece_at(const Transaction& txn, Table table, const Wanted& wanted
                        const std::vector<Gap>& unwritten) {
     const auto gap = gap_from(txn, table, wanted, next, unwritten);
     if (!gap) return gap.error();
-    if (*gap && (*gap)->first <= next && (*gap)->last <= wanted.horizon) {
+    if (*gap && (*gap)->first <= next) {
         Piece piece;
         piece.first = next;
-        piece.last = (*gap)->last;
+        piece.last = std::min((*gap)->last, wanted.horizon);
         piece.gap = **gap;
         return piece;
     }
@@ -139,7 +139,7 @@ EventReader::~EventReader() = default;
 Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string& consumer, Limits limits) {
     Slice slice;
     slice.stream = stream;
-    const Wanted wanted{stream, consumer, source_->horizon_of(stream)};
+    Wanted wanted{stream, consumer, source_->horizon_of(stream)};
     if (after >= wanted.horizon) return slice;
     const std::vector<Gap> unwritten = source_->unwritten_gaps(stream, consumer);
 
@@ -147,6 +147,7 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
     {
         const auto txn = source_->environment->begin_read();
         if (!txn) return txn.error();
+        wanted.horizon = source_->settled_horizon(stream, consumer, after, wanted.horizon);
         std::uint64_t raw_bytes = 0;
         for (Sequence next = after + 1; next <= wanted.horizon && raw_bytes < limits.bytes_max &&
                                         static_cast<int>(pieces.size()) < chunks_copied_max;) {

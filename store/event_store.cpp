@@ -64,17 +64,20 @@ Result<void> EventStore::Impl::open() {
     for (const Stream stream : all_streams)
         source_->horizon[static_cast<std::size_t>(stream)] = log_->state().last[stream];
     stats_.horizon = log_->state().last;
+    marks_ = marks(room_.bytes_max, room_.journal_bytes, std::nullopt);
     measure(Steady::now());
+    watch_bound();
     refresh_stats();
     write_last_known(options_.folder, epoch_, log_->state().last);
     return {};
 }
 
 Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_detail) {
-    auto environment = Environment::open({.folder = options_.folder,
-                                          .map_bytes = options_.bytes_max + options_.reserve_bytes,
-                                          .tables = 0,
-                                          .no_meta_sync = true});
+    room_ =
+        fit_address_space({options_.bytes_max, journal_room(options_.journal_bytes), options_.reserve_bytes},
+                          sizeof(void*) * 8);
+    auto environment = Environment::open(
+        {.folder = options_.folder, .map_bytes = room_.map_bytes(), .tables = 0, .no_meta_sync = true});
     if (!environment) return environment.error();
     source_->environment = std::move(*environment);
     // What is held can be read and acknowledged without room on the disk, and free pages can be used again.
@@ -141,6 +144,7 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
                   std::back_inserter(waiting_.identities));
         waiting_.journal_end = std::max(waiting_.journal_end, submission.journal_end);
         waiting_.bytes += bytes;
+        waiting_.parts.push_back({waiting_.events.size(), submission.journal_end, bytes});
         urgent_ = urgent_ || urgent;
         write_soon();
     }
@@ -158,7 +162,7 @@ bool EventStore::Impl::has_room(std::size_t events) const {
 
 bool EventStore::Impl::disk_full() const {
     const std::lock_guard lock(mutex_);
-    return blocked_;
+    return blocked_ || closed_;
 }
 
 Result<void> EventStore::Impl::acknowledge(const std::string& consumer, Stream stream, Sequence last) {
@@ -279,7 +283,7 @@ Sequence EventStore::Impl::acknowledged(const std::string& consumer, Stream stre
 StoreStats EventStore::Impl::stats() const {
     const std::lock_guard lock(mutex_);
     StoreStats copy = stats_;
-    copy.full = blocked_;
+    copy.full = blocked_ || closed_;
     for (const auto& [name, consumer] : positions_.all()) copy.consumers.push_back(consumer);
     return copy;
 }

@@ -108,7 +108,18 @@ struct StoreStats {  // one consistent picture, taken between commits
     std::uint64_t file_bytes = 0;
     std::uint64_t live_bytes = 0;   // used pages
     std::uint64_t limit_bytes = 0;  // of live_bytes: from here on no events are taken
-    bool full = false;              // that is so now, or the disk itself has no room
+    std::uint64_t shed_bytes = 0;   // of live_bytes: from here on the oldest chunks are shed
+    bool full = false;              // no events are taken now
+    bool shedding = false;          // live_bytes came to shed_bytes, and is not below the low water yet
+    bool disk_full = false;         // the disk has no room to make the file longer: its length is the limit
+    // Events of this epoch that were given up: by the bound, by age, for single consumers.
+    PerStream<std::uint64_t> shed;
+    PerStream<std::uint64_t> expired;
+    PerStream<std::uint64_t> released;
+    // Push destinations that were removed from the configuration and are not waited for any more: those of
+    // this run, at most forgotten_max. Removed ones that are waited for stand among the consumers.
+    std::vector<std::string> forgotten;
+    static constexpr std::size_t forgotten_max = 32;
     std::uint64_t dedup_ids = 0;
     std::vector<ConsumerState> consumers;
 };
@@ -117,9 +128,20 @@ class EventStore {
   public:
     struct Options {
         std::filesystem::path folder;  // {store.path}/events
-        // Largest file. The last reserve_bytes are for deletes only.
+        // Of used pages: here intake stops, and at nine tenths of it shedding begins. The file can become
+        // larger by the two that follow (store/README.md, "Bounds").
         std::uint64_t bytes_max = 4ull << 30;
-        std::uint64_t reserve_bytes = 32u << 20;
+        // The journal's hard bound: what it holds has been taken over from the broker and still fits.
+        std::uint64_t journal_bytes = 64u << 20;
+        std::uint64_t reserve_bytes = 32u << 20;  // for deletes and positions only
+        // Older events expire, for everybody. 0: no age limit.
+        PerStream<std::chrono::hours> age_max;
+        // A pull consumer that was not seen for longer, or (0: off) holds more than so many bytes alone, is
+        // given gaps for what waits for it. 0 hours: it may stay away.
+        std::chrono::hours consumer_age_max{30 * 24};
+        std::uint64_t consumer_bytes_max = 0;
+        // A push destination that is not configured any more is waited for this long.
+        std::chrono::hours removed_age_max{7 * 24};
         // How long an event that nobody waits for may wait for company: a commit costs 33 to 60 KB of flash
         // whatever it holds.
         std::chrono::milliseconds commit_interval{1000};
@@ -160,7 +182,8 @@ class EventStore {
     Result<void> submit(Submission&& submission);
     // True while submit() has room for `events` more.
     bool has_room(std::size_t events) const;
-    // True while the disk or the bound has no room for events: close the link to the broker. Deletes go on.
+    // True while the disk or the bound has no room for more events: close the link to the broker, answer 503.
+    // What was taken over before is still to be submitted: has_room() says whether. Deletes go on.
     bool disk_full() const;
 
     // The platform has everything of `stream` up to and including `last`. Seen by has-acknowledged readers at

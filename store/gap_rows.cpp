@@ -1,5 +1,8 @@
 #include "store/gap_rows.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "gateway/core/assert.hpp"
 #include "store/records.hpp"
 
@@ -82,6 +85,27 @@ Result<void> put(Transaction& txn, Table table, const Gap& gap) {
         if (old.last > gap.last) break;
     }
     return txn.put(table, gap_key(gap.stream, gap.last, gap.consumer), encode(gap));
+}
+
+Result<void> grow(Transaction& txn, Table table, Gap gap) {
+    const auto before = from(txn, table, gap.stream, gap.consumer, gap.first - 1);
+    if (!before) return before.error();
+    if (*before && (*before)->first <= gap.first && (*before)->last <= gap.last) {
+        const Gap& old = **before;
+        bool join = old.reason == gap.reason;
+        if (!join && old.reason != "epoch") {
+            const auto rows = list(txn, table, gap.stream, gap.consumer, 0, rows_max);
+            if (!rows) return rows.error();
+            join = rows->size() >= rows_max;
+        }
+        if (join) {
+            if (const auto erased = txn.erase(table, gap_key(old.stream, old.last, old.consumer)); !erased)
+                return erased.error();
+            gap.first = std::min(gap.first, old.first);
+            gap.since = old.since == UtcTime{} ? old.time : old.since;
+        }
+    }
+    return put(txn, table, gap);
 }
 
 Result<std::size_t> erase_through(Transaction& txn, Table table, Stream stream, const std::string& consumer,

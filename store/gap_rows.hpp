@@ -32,6 +32,12 @@ Result<std::vector<std::string>> owners(const Transaction& txn, Table table, Str
 // Writes a row. Where its range was explained in its list before, the new row holds.
 Result<void> put(Transaction& txn, Table table, const Gap& gap);
 
+// As put(), but a row of the same reason that ends right before it, or reaches into it, becomes one with it:
+// what is given up piece by piece is one row. Beyond rows_max of a list another reason is joined, too, and
+// the newer one stands.
+Result<void> grow(Transaction& txn, Table table, Gap gap);
+inline constexpr std::size_t rows_max = 1'000;
+
 // Erases the rows of a list that end at `through` or before, oldest first, and damaged ones among them; at
 // most `max`. Returns how many.
 Result<std::size_t> erase_through(Transaction& txn, Table table, Stream stream, const std::string& consumer,

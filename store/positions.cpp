@@ -93,6 +93,7 @@ Result<void> Positions::erase(const std::string& name) {
     seen_written_.erase(name);
     changed_.erase(name);
     fresh_.erase(name);
+    seen_untrusted_.erase(name);
     erased_.insert(name);
     return {};
 }
@@ -116,7 +117,10 @@ Result<void> Positions::seek(const std::string& name, const PerStream<std::optio
 // Of a pull consumer. True: it is time to write that down.
 bool Positions::seen(ConsumerState& consumer, Now now) {
     if (consumer.kind != ConsumerKind::pull) return false;
-    if (now.trusted) consumer.last_seen = now.time;
+    if (now.trusted)
+        consumer.last_seen = now.time;
+    else
+        seen_untrusted_.insert(consumer.name);
     const UtcTime written = seen_written_[consumer.name];
     return consumer.last_seen - written >= seen_written_every || consumer.last_seen < written;
 }
@@ -126,6 +130,27 @@ bool Positions::touch(const std::string& name, Now now) {
     if (found == consumers_.end() || !seen(found->second, now)) return false;
     changed_.insert(name);
     return true;
+}
+
+bool Positions::settle_times(UtcTime now) {
+    bool any = false;
+    for (auto& [name, consumer] : consumers_) {
+        if (consumer.kind == ConsumerKind::push && consumer.configured) continue;
+        if (consumer.last_seen != UtcTime{} && consumer.last_seen <= now && !seen_untrusted_.contains(name))
+            continue;
+        consumer.last_seen = now;
+        changed_.insert(name);
+        any = true;
+    }
+    seen_untrusted_.clear();
+    return any;
+}
+
+void Positions::released(const std::string& consumer, Stream stream, Sequence through) {
+    const auto found = consumers_.find(consumer);
+    if (found == consumers_.end()) return;
+    Sequence& released = found->second.released[stream];
+    released = std::max(released, through);
 }
 
 std::optional<bool> Positions::acknowledge(const std::string& consumer, Stream stream, Sequence last,

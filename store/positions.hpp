@@ -49,6 +49,12 @@ class Positions {
     std::optional<bool> acknowledge(const std::string& consumer, Stream stream, Sequence last, Now now);
     Sequence acknowledged(const std::string& consumer, Stream stream) const;
 
+    // By a clock that can be believed: signs of life that are unknown or lie in the future count as of now.
+    // True: there is something to write.
+    bool settle_times(UtcTime now);
+    // Events up to `through` are not held for it any more. The row is the caller's to write.
+    void released(const std::string& consumer, Stream stream, Sequence through);
+
     // What changed since the last call; what could not be written is said again by not_written(). A new
     // consumer that begins at the oldest event is moved up to `oldest`: events in front of it may have gone
     // while it was made.
@@ -63,6 +69,7 @@ class Positions {
     ByName consumers_;
     std::set<std::string> changed_;
     std::set<std::string> erased_;
+    std::set<std::string> seen_untrusted_;         // in this run, when our clock was not trusted
     std::set<std::string> fresh_;                  // begin at the oldest event, and are not written yet
     std::map<std::string, UtcTime> seen_written_;  // last_seen as it stands in the row
 };

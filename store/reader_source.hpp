@@ -1,6 +1,7 @@
 // What readers share with the committer: the environment, how far it is durable, and gaps not yet written.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -35,8 +36,44 @@ class EventReader::Source {
                 found.push_back(gap);
         return found;
     }
+
+    // A range that a commit gave up, which is not durable yet: a power cut can bring its events back, so
+    // nobody may be told yet that they will not come.
+    struct Unsettled {
+        std::uint64_t commit = 0;
+        Stream stream = Stream::telemetry;
+        std::string consumer;  // empty: all
+        Sequence first = 0;
+        Sequence last = 0;
+    };
+    // How far `consumer` may be told what stands behind `after`. REQUIRES: the snapshot was taken before
+    Sequence settled_horizon(Stream stream, const std::string& consumer, Sequence after,
+                             Sequence limit) const {
+        const std::lock_guard lock(mutex);
+        for (const Unsettled& one : unsettled)
+            if (one.stream == stream && one.last > after &&
+                (one.consumer.empty() || one.consumer == consumer))
+                limit = std::min(limit, one.first - 1);
+        return limit;
+    }
+
+    // Around a commit: before it is visible; after it failed; once all up to it are durable.
+    void unsettle(const std::vector<Unsettled>& ranges) {
+        const std::lock_guard lock(mutex);
+        unsettled.insert(unsettled.end(), ranges.begin(), ranges.end());
+    }
+    void settle_again(std::uint64_t failed_commit) {
+        const std::lock_guard lock(mutex);
+        std::erase_if(unsettled, [&](const Unsettled& one) { return one.commit >= failed_commit; });
+    }
+    void settle(std::uint64_t durable_commit) {
+        const std::lock_guard lock(mutex);
+        std::erase_if(unsettled, [&](const Unsettled& one) { return one.commit <= durable_commit; });
+    }
+
     mutable std::mutex mutex;
-    std::vector<Gap> gaps;  // guarded by mutex
+    std::vector<Gap> gaps;             // guarded by mutex
+    std::vector<Unsettled> unsettled;  // guarded by mutex
 };
 
 }  // namespace touchpoint::store

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
-
 #include "tests/store/store_fixture.hpp"
 
 namespace touchpoint::tests {
@@ -16,15 +14,6 @@ using testing::IsEmpty;
 
 class Consumers : public StoreFixture {
   protected:
-    // Waits until a flush covers what was said before.
-    Result<void> durable() {
-        std::promise<Result<void>> told;
-        store_->when_durable([&told](const Result<void>& result) { told.set_value(result); });
-        auto answer = told.get_future();
-        if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
-            return fail(Errc::timed_out, "no answer");
-        return answer.get();
-    }
     static store::ConsumerSpec reads(std::string name, std::initializer_list<Stream> streams) {
         store::ConsumerSpec spec;
         spec.name = std::move(name);

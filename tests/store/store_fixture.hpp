@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,6 +106,26 @@ class StoreFixture : public testing::Test {
         ASSERT_TRUE(store_->submit(std::move(submission)));
         ASSERT_TRUE(wait_for([&] { return verdict(ticket).has_value(); }));
     }
+    // Waits until a flush covers what was said before.
+    Result<void> durable() {
+        const auto told = std::make_shared<std::promise<Result<void>>>();
+        store_->when_durable([told](const Result<void>& result) { told->set_value(result); });
+        auto answer = told->get_future();
+        if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
+            return fail(Errc::timed_out, "no answer");
+        return answer.get();
+    }
+    // Text that zstd makes little smaller.
+    std::string noise(std::size_t bytes) {
+        static constexpr char digits[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+        std::string text(bytes, ' ');
+        std::uint64_t bits = 0;
+        for (std::size_t i = 0; i < bytes; ++i, bits >>= 6) {
+            if (i % 10 == 0) bits = random_();
+            text[i] = digits[bits & 63];
+        }
+        return text;
+    }
     std::optional<Verdict> verdict(Ticket ticket) const {
         const std::lock_guard lock(mutex_);
         for (const Settled& one : settled_)
@@ -144,6 +166,7 @@ class StoreFixture : public testing::Test {
 
     const TempFolder folder_{memory_folder()};
     ManualClock clock_;
+    std::mt19937_64 random_{1};
     std::unique_ptr<store::Cache> cache_;
     store::EventStore::Options options_;
     mutable std::mutex mutex_;
