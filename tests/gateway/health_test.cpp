@@ -119,14 +119,37 @@ TEST(HealthTest, EveryConditionHasAllFourTexts) {
     removed.streams[Stream::sales] = true;
     s.store.consumers.push_back(removed);
     s.store.first[Stream::sales] = 1;
+    s.http.tokens_trouble = "no such file";
+    ListenerPicture listener;
+    listener.tls = true;
+    listener.certificate_trouble = "no certificate";
+    s.http.listeners.push_back(listener);
     const auto list = conditions(s);
-    EXPECT_EQ(list.size(), 11u);
+    EXPECT_EQ(list.size(), 14u);
     for (const Condition& c : list) {
         EXPECT_FALSE(c.what.empty()) << c.code;
         EXPECT_FALSE(c.effect.empty()) << c.code;
         EXPECT_FALSE(c.remedy.empty()) << c.code;
         EXPECT_FALSE(c.check.empty()) << c.code;
     }
+}
+
+TEST(HealthTest, ACertificateIsSpokenOfTwoWeeksBeforeItEnds) {
+    Snapshot s = healthy();
+    ListenerPicture listener;
+    listener.name = "local";
+    s.http.listeners.push_back(listener);
+    EXPECT_THAT(conditions(s), testing::IsEmpty());  // plain
+    s.http.listeners[0].tls = true;
+    s.http.listeners[0].certificate_ends = s.now + std::chrono::hours(24 * 15);
+    EXPECT_THAT(conditions(s), testing::IsEmpty());
+    s.http.listeners[0].certificate_ends = s.now + std::chrono::hours(24 * 10);
+    ASSERT_EQ(conditions(s).size(), 1u);
+    EXPECT_EQ(conditions(s)[0].code, "certificate-ends");
+    EXPECT_EQ(conditions(s)[0].severity, Severity::warning);
+    EXPECT_THAT(conditions(s)[0].what, testing::HasSubstr("ends in 10 days"));
+    s.http.listeners[0].certificate_ends = s.now - std::chrono::hours(48);
+    EXPECT_EQ(conditions(s)[0].severity, Severity::error);
 }
 
 TEST(HealthTest, ABacklogCountsOnlyWhatTheDestinationReadsAndTheStoreStillHolds) {

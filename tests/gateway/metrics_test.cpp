@@ -18,6 +18,14 @@ Snapshot busy() {
     s.intake.rejected_by_type = {{"not-json", 3}, {"too-large", 1}};
     s.intake.admitted[Stream::sales] = 17;
     s.push[0].stats.state = uplink::PushState::delivering;
+    ListenerPicture listener;
+    listener.name = "local";
+    listener.tls = true;
+    listener.certificate_ends = {1'790'000'000'000};
+    listener.stats.wrong_tokens = 3;
+    listener.stats.throttled = 4;
+    listener.stats.refused = 5;
+    s.http.listeners.push_back(listener);
     return s;
 }
 
@@ -26,6 +34,11 @@ TEST(MetricsTest, NumbersStandUnderTheirNamesAndLabels) {
     EXPECT_THAT(text, HasSubstr("touchpoint_intake_events_total{stream=\"sales\"} 17\n"));
     EXPECT_THAT(text, HasSubstr("touchpoint_intake_rejected_total{type=\"not-json\"} 3\n"));
     EXPECT_THAT(text, HasSubstr("touchpoint_push_state{destination=\"platform\",state=\"delivering\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_http_wrong_tokens_total{listener=\"local\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_http_throttled_total{listener=\"local\"} 4\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_http_refused_total{listener=\"local\"} 5\n"));
+    EXPECT_THAT(text,
+                HasSubstr("touchpoint_http_certificate_end_time_seconds{listener=\"local\"} 1790000000\n"));
     EXPECT_THAT(text, HasSubstr("# HELP touchpoint_mqtt_connected 1 when connected to the broker\n"));
 }
 
