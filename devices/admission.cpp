@@ -8,6 +8,7 @@
 
 #include "devices/base64.hpp"
 #include "devices/json_slice.hpp"
+#include "devices/sealed_properties.hpp"
 #include "gateway/core/json_text.hpp"
 
 namespace touchpoint::devices {
@@ -200,9 +201,8 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     members += ",\"sealed\":\"" + base64_encode(box_.seal(rejection.raw, "quarantine")) + '"';
     if (!message.user_properties.empty() || !message.content_type.empty()) {
         // Of a binary CloudEvent they are half of it. They may hold persons, as the payload may.
-        std::string properties = "content-type: " + message.content_type + '\n';
-        for (const auto& [key, value] : message.user_properties) properties += key + ": " + value + '\n';
-        members += ",\"sealed_properties\":\"" + base64_encode(box_.seal(properties, "quarantine")) + '"';
+        members += ",\"sealed_properties\":\"" +
+                   base64_encode(box_.seal(write_properties(message), "quarantine")) + '"';
     }
     members += '}';
     event.content_hash = XXH3_64bits(rejection.raw.data(), rejection.raw.size());

@@ -1,6 +1,9 @@
 #include "devices/direct_intake.hpp"
 
 #include <utility>
+#include <variant>
+
+#include "devices/decode.hpp"
 
 namespace touchpoint::devices {
 
@@ -12,9 +15,11 @@ void DirectIntake::take(store::Incoming message, std::function<void(Answer)> don
         return done(std::move(answer));
     }
     const Now now = Now::of(parts_.clock);
-    message.received = now.utc;
-    message.since_boot = now.since_boot;
-    message.clock_trusted = now.trusted;
+    if (message.received.ms == 0) {
+        message.received = now.utc;
+        message.since_boot = now.since_boot;
+        message.clock_trusted = now.trusted;
+    }
     Reception& reception = parts_.reception;
     ++reception.counts().messages;
 
@@ -43,6 +48,19 @@ void DirectIntake::take(store::Incoming message, std::function<void(Answer)> don
         return done(std::move(busy));
     }
     waiting_.emplace(last_, Waiting{std::move(answer), outstanding, std::move(done)});
+}
+
+DirectIntake::Outlook DirectIntake::check(const store::Incoming& message) const {
+    const AdmissionOptions& options = parts_.reception.options();
+    Decoded decoded = decode(message, {options.store_id, options.message_bytes_max, options.array_items_max});
+    Outlook outlook;
+    for (Item& item : decoded.items) {
+        if (auto* rejection = std::get_if<Rejection>(&item))
+            outlook.refused.push_back(std::move(*rejection));
+        else
+            ++outlook.reports;
+    }
+    return outlook;
 }
 
 void DirectIntake::settle(std::span<const Settled> settled) {

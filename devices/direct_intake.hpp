@@ -48,8 +48,14 @@ class DirectIntake {
 
     explicit DirectIntake(Parts parts) : parts_(parts) {}
 
-    // `message.topic` is the one that the device would publish to; its times are set here.
+    // `message.topic` is the one that the device would publish to. Without a time it came now.
     void take(store::Incoming message, std::function<void(Answer)> done);
+    struct Outlook {
+        std::size_t reports = 0;  // would be stored
+        std::vector<Rejection> refused;
+    };
+    // What take() would make of it now; nothing is kept or counted.
+    Outlook check(const store::Incoming& message) const;
     // After every flush. Tickets of others are passed over.
     void settle(std::span<const Settled> settled);
     bool idle() const { return waiting_.empty(); }

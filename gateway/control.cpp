@@ -4,14 +4,11 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
-#include <charconv>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "gateway/health.hpp"
 #include "gateway/metrics.hpp"
-#include "gateway/quarantine.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -115,62 +112,6 @@ json::object link_json(const Snapshot& snapshot) {
             {"last_error", link.last_error}};
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
-// Reads the quarantine stream on the reader and gives the slice to `answer`, which runs there too.
-void read_quarantine(const RouteParts& parts, Sequence after, std::uint32_t limit, const Reply& reply,
-                     std::function<HttpResponse(const store::Slice&)> answer) {
-    const store::EventStore& store = parts.store;
-    const bool posted = parts.reader.post([&store, after, limit, reply, answer = std::move(answer)] {
-        store::EventReader::Limits limits;
-        limits.events_max = limit;
-        const auto slice = store.make_reader()->read(Stream::quarantine, after, "", limits);
-        if (slice)
-            reply(answer(*slice));
-        else
-            reply(problem(500, "store-io", "the quarantine cannot be read"));
-    });
-    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
-}
-
-void list_quarantine(const RouteParts& parts, const HttpRequest& request, const Reply& reply) {
-    std::uint64_t limit = 20;
-    if (const auto text = request.query_value("limit"); !text.empty()) {
-        const auto given = number(text);
-        if (!given || *given == 0 || *given > quarantine_page_max)
-            return reply(
-                problem(400, "bad-query", "limit must be 1 to " + std::to_string(quarantine_page_max)));
-        limit = *given;
-    }
-    // Without a position: the newest, which is what a person looks for.
-    const Sequence horizon = parts.store.horizon(Stream::quarantine);
-    Sequence after = horizon > limit ? horizon - limit : 0;
-    if (const auto text = request.query_value("after"); !text.empty()) {
-        const auto given = number(text);
-        if (!given) return reply(problem(400, "bad-query", "after must be a sequence"));
-        after = *given;
-    }
-    read_quarantine(parts, after, static_cast<std::uint32_t>(limit), reply,
-                    [](const store::Slice& slice) { return json_response(quarantine_list(slice)); });
-}
-
-void show_quarantine(const RouteParts& parts, const HttpRequest& request, const Reply& reply) {
-    const auto sequence = number(request.parameter("sequence"));
-    if (!sequence || *sequence == 0) return reply(problem(400, "bad-path", "a sequence is a number from 1"));
-    const store::SealedBox& box = parts.box;
-    read_quarantine(parts, *sequence - 1, 1, reply, [&box, wanted = *sequence](const store::Slice& slice) {
-        const auto shown = quarantine_show(slice, wanted, box);
-        if (shown) return json_response(*shown);
-        return shown.error().code == Errc::not_found ? problem(404, "not-found", shown.error().context)
-                                                     : problem(500, "damaged", shown.error().context);
-    });
-}
-
 json::object http_json(const HttpPicture& http) {
     json::array listeners;
     for (const ListenerPicture& one : http.listeners) {
@@ -188,7 +129,9 @@ json::object http_json(const HttpPicture& http) {
                                          {"forbidden", n.forbidden},
                                          {"handshakes_failed", n.handshakes_failed}});
     }
-    return {{"listeners", std::move(listeners)}, {"tokens_file", http.tokens_file}, {"tokens", http.tokens}};
+    return {{"listeners", std::move(listeners)},
+            {"tokens_file", http.tokens_file},
+            {"tokens", http.tokens}};
 }
 
 void listen_tail(Tail& tail, const Reply& reply) {
@@ -244,16 +187,13 @@ std::vector<Route> control_routes(const RouteParts& parts) {
     const auto snapshot = parts.snapshot;
     routes.push_back(
         get("/v1/status", [snapshot](const HttpRequest&) { return json_response(status_json(snapshot())); }));
+    const auto backlog = parts.backlog;
+    routes.push_back(
+        get("/v1/backlog", [backlog](const HttpRequest&) { return json_response(backlog()); }));
     Tail& tail = parts.tail;
     routes.push_back(
         {"GET", "/v1/tail", [&tail](const HttpRequest&, const Reply& reply) { listen_tail(tail, reply); }});
-    routes.push_back({"GET", "/v1/quarantine", [parts](const HttpRequest& request, const Reply& reply) {
-                          list_quarantine(parts, request, reply);
-                      }});
-    routes.push_back(
-        {"GET", "/v1/quarantine/{sequence}", [parts](const HttpRequest& request, const Reply& reply) {
-             show_quarantine(parts, request, reply);
-         }});
+    for (Route& route : quarantine_routes(parts.quarantine)) routes.push_back(std::move(route));
     return routes;
 }
 

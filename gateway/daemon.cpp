@@ -17,6 +17,7 @@
 #include "devices/link_policy.hpp"
 #include "devices/mqtt_link.hpp"
 #include "devices/topics.hpp"
+#include "gateway/backlog.hpp"
 #include "gateway/control.hpp"
 #include "gateway/core/log.hpp"
 #include "gateway/disk_room.hpp"
@@ -117,6 +118,7 @@ class Daemon::Impl {
     std::unique_ptr<devices::MqttLink> link_;
     std::vector<std::unique_ptr<uplink::Pusher>> pushers_;
     Tail tail_;
+    BacklogHistory history_;
     std::optional<RouteParts> routes_;
     std::optional<Listeners> listeners_;
 
@@ -253,7 +255,13 @@ void Daemon::Impl::open_uplink() {
 }
 
 Result<void> Daemon::Impl::open_http() {
-    routes_.emplace(RouteParts{[this] { return snapshot(); }, tail_, *store_, *reader_, *box_});
+    routes_.emplace(RouteParts{[this] { return snapshot(); },
+                               [this] {
+                                   return backlog_json(store_->stats(), history_, clock_.steady(),
+                                                       clock_.utc());
+                               },
+                               tail_,
+                               {loop_, *store_, *reader_, *box_, *direct_, clock_}});
     reception_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
     Listeners::RouteSets sets;
     sets.local = local_routes(*routes_);
@@ -334,6 +342,7 @@ void Daemon::Impl::tick() {
     // What Paho's queue had no room for: nothing else may happen that would send it.
     if (link_policy_->open()) intake_->send_waiting();
     housekeeping_->tick(now);
+    if (history_.due(now)) history_.sample(now, store_->stats());
     listeners_->tick(now);
     arm_tick();
 }
@@ -422,8 +431,7 @@ void Daemon::Impl::reload() {
     listeners_->reload();
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
-    log::info("gateway",
-              "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
+    log::info("gateway", "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
 }
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {

@@ -10,6 +10,9 @@
 #include <optional>
 #include <utility>
 
+#include "devices/sealed_properties.hpp"
+#include "gateway/core/clock.hpp"
+
 namespace touchpoint::gateway {
 namespace {
 
@@ -63,6 +66,13 @@ Result<std::string> opened(const json::object& data, std::string_view key, const
     return box.open(*bytes, "quarantine");
 }
 
+std::string text_of(const json::object* object, std::string_view key) {
+    const json::value* value =
+        object == nullptr ? nullptr : object->if_contains(json::string_view(key.data(), key.size()));
+    const json::string* text = value == nullptr ? nullptr : value->if_string();
+    return text == nullptr ? std::string() : std::string(text->data(), text->size());
+}
+
 // Boost.JSON does not check what it serialises; JSON text must be UTF-8. Its own parser is the judge.
 bool is_text(std::string_view bytes) {
     boost::system::error_code error;
@@ -114,6 +124,25 @@ Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence
         shown["properties"] = *properties;
     out["sequence"] = sequence;
     return json::serialize(out) + "\n";
+}
+
+Result<store::Incoming> quarantined_message(std::string_view members, const store::SealedBox& box) {
+    const auto event = parsed(members);
+    const json::object* data = event ? data_of(*event) : nullptr;
+    if (data == nullptr) return fail(Errc::damaged, "the event cannot be read");
+    auto payload = opened(*data, "sealed", box);
+    if (!payload) return payload.error();
+    store::Incoming message;
+    message.topic = text_of(data, "topic");
+    message.payload = std::move(*payload);
+    if (const auto came = parse_rfc3339(text_of(&*event, "time"))) {
+        message.received = *came;
+        message.clock_trusted = true;
+    }
+    const auto properties = opened(*data, "sealed_properties", box);
+    if (!properties && properties.error().code != Errc::not_found) return properties.error();
+    if (properties) devices::read_properties(*properties, message);
+    return message;
 }
 
 }  // namespace touchpoint::gateway

@@ -10,6 +10,7 @@
 #include "gateway/core/result.hpp"
 #include "gateway/core/streams.hpp"
 #include "store/event_reader.hpp"
+#include "store/incoming.hpp"
 #include "store/sealed_box.hpp"
 
 namespace touchpoint::gateway {
@@ -22,5 +23,9 @@ std::string quarantine_list(const store::Slice& slice);
 // and "properties" where there were some. Fails with not_found (shed, or a gap), or damaged (another key).
 Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence,
                                     const store::SealedBox& box);
+
+// The message as it came, to be admitted again: topic, payload, properties, and when it came. `members` is a
+// stored event of quarantine. Fails with damaged.
+Result<store::Incoming> quarantined_message(std::string_view members, const store::SealedBox& box);
 
 }  // namespace touchpoint::gateway

@@ -105,11 +105,12 @@ bool give_lines(std::string& body, const std::function<bool(std::string_view)>& 
 }  // namespace
 
 Result<Answer> ask(const std::filesystem::path& socket, const std::string& target,
-                   const std::function<bool(std::string_view)>& on_line) {
+                   const std::function<bool(std::string_view)>& on_line, std::string_view method) {
     Connection connection;
     if (const auto opened = connection.open(socket); !opened) return opened.error();
     const auto sent =
-        connection.send("GET " + target + " HTTP/1.1\r\nHost: touchpoint\r\nConnection: close\r\n\r\n");
+        connection.send(std::string(method) + ' ' + target +
+                        " HTTP/1.1\r\nHost: touchpoint\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     // Who has no right is told so and cut off: what was said is still there to read.
     std::string raw;
     std::size_t head_end = std::string::npos;

@@ -17,10 +17,11 @@ struct Answer {
     std::string body;  // empty when `on_line` took it
 };
 
-// GET of `target`. With `on_line`, each line of a 200 answer's body goes there as it comes, until it says
-// false or the daemon ends; empty lines (a stream's pulse) are left out. Fails with not_found (nobody
-// listens: the daemon is down), refused (no right to the socket), timed_out, or io.
+// `method` of `target`, without a body. With `on_line`, each line of a 200 answer's body goes there as it
+// comes, until it says false or the daemon ends; empty lines (a stream's pulse) are left out. Fails with
+// not_found (nobody listens: the daemon is down), refused (no right to the socket), timed_out, or io.
 Result<Answer> ask(const std::filesystem::path& socket, const std::string& target,
-                   const std::function<bool(std::string_view)>& on_line = {});
+                   const std::function<bool(std::string_view)>& on_line = {},
+                   std::string_view method = "GET");
 
 }  // namespace touchpoint::command

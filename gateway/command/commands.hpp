@@ -21,12 +21,18 @@ struct Target {
 };
 
 int status(const Target& target, bool as_json);
+int backlog(const Target& target, bool as_json);
 int tail(const Target& target, bool as_json);
 int quarantine_list(const Target& target, std::uint32_t limit, std::uint64_t after, bool as_json);
 int quarantine_show(const Target& target, std::uint64_t sequence);
+// `which` is a number, a range "5..9", or "all" of what is there now.
+int quarantine_retry(const Target& target, const std::string& which);
+int quarantine_discard(const Target& target, const std::string& which);
 
 // Of GET /v1/status; empty: not such an answer.
 std::string status_text(std::string_view json);
+// Of GET /v1/backlog; empty: not such an answer.
+std::string backlog_text(std::string_view json);
 // Of one line of GET /v1/tail.
 std::string tail_text(std::string_view json);
 // Of GET /v1/quarantine.

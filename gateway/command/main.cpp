@@ -29,6 +29,10 @@ int main(int argc, char** argv) {
     status->add_flag("--json", json, "for programs");
     status->callback([&] { exit_code = command::status(target(), json); });
 
+    CLI::App* backlog = app.add_subcommand("backlog", "what waits, for whom, and until when the disk lasts");
+    backlog->add_flag("--json", json, "for programs");
+    backlog->callback([&] { exit_code = command::backlog(target(), json); });
+
     CLI::App* tail = app.add_subcommand("tail", "what becomes of each message, live");
     tail->add_flag("--json", json, "one JSON object a line");
     tail->callback([&] { exit_code = command::tail(target(), json); });
@@ -46,6 +50,15 @@ int main(int argc, char** argv) {
     CLI::App* show = quarantine->add_subcommand("show", "one with its payload; it may name persons");
     show->add_option("number", sequence, "as the list says")->required();
     show->callback([&] { exit_code = command::quarantine_show(target(), sequence); });
+
+    std::string which;
+    CLI::App* retry =
+        quarantine->add_subcommand("retry", "after a rule was changed: take them as events now");
+    retry->add_option("which", which, "a number, a range like 5..9, or all")->required();
+    retry->callback([&] { exit_code = command::quarantine_retry(target(), which); });
+    CLI::App* discard = quarantine->add_subcommand("discard", "throw them away for good");
+    discard->add_option("which", which, "a number, a range like 5..9, or all")->required();
+    discard->callback([&] { exit_code = command::quarantine_discard(target(), which); });
 
     command::add_token(app, config, exit_code);
     command::add_simulate(app, exit_code);

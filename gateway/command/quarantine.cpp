@@ -2,10 +2,17 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <charconv>
+#include <cstdint>
 #include <iostream>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/command/json_view.hpp"
 
 namespace touchpoint::command {
 namespace {
@@ -23,7 +30,7 @@ const json::object* inner(const json::object& object, const char* key) {
     return value == nullptr ? nullptr : value->if_object();
 }
 
-int refused(const Target& target, const Answer& answer) {
+int no(const Target& target, const Answer& answer) {
     if (answer.status == 403) return no_answer(target, fail(Errc::refused, "HTTP 403"));
     boost::system::error_code error;
     const json::value problem = json::parse(answer.body, error);
@@ -31,6 +38,39 @@ int refused(const Target& target, const Answer& answer) {
     std::cerr << "touchpoint: " << (detail.empty() ? "HTTP " + std::to_string(answer.status) : detail)
               << '\n';
     return 1;
+}
+
+struct Range {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+};
+
+std::optional<Range> range_of(std::string_view which) {
+    if (which == "all") return Range{1, std::numeric_limits<std::uint64_t>::max()};
+    const auto number = [](std::string_view digits) -> std::uint64_t {
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+        return error == std::errc() && end == digits.data() + digits.size() ? value : 0;
+    };
+    const std::size_t dots = which.find("..");
+    const std::uint64_t first = number(which.substr(0, dots));
+    const std::uint64_t last = dots == std::string_view::npos ? first : number(which.substr(dots + 2));
+    if (first == 0 || last < first) return std::nullopt;
+    return Range{first, last};
+}
+
+int not_a_range(const std::string& which) {
+    std::cerr << "touchpoint: " << which << " is neither a number nor a range like 5..9 nor all\n";
+    return 2;
+}
+
+std::string query(Range range) {
+    return "?first=" + std::to_string(range.first) + "&last=" + std::to_string(range.last);
+}
+
+void print_refused(View one) {
+    std::cout << one["sequence"].number() << "  " << one["error"]["type"].text() << "  "
+              << one["error"]["detail"].text() << '\n';
 }
 
 }  // namespace
@@ -70,7 +110,7 @@ int quarantine_list(const Target& target, std::uint32_t limit, std::uint64_t aft
     if (after != 0) path += "&after=" + std::to_string(after);
     const auto answer = ask(target.socket, path);
     if (!answer) return no_answer(target, answer.error());
-    if (answer->status != 200) return refused(target, *answer);
+    if (answer->status != 200) return no(target, *answer);
     std::cout << (as_json ? answer->body : quarantine_text(answer->body));
     return 0;
 }
@@ -78,8 +118,41 @@ int quarantine_list(const Target& target, std::uint32_t limit, std::uint64_t aft
 int quarantine_show(const Target& target, std::uint64_t sequence) {
     const auto answer = ask(target.socket, "/v1/quarantine/" + std::to_string(sequence));
     if (!answer) return no_answer(target, answer.error());
-    if (answer->status != 200) return refused(target, *answer);
+    if (answer->status != 200) return no(target, *answer);
     std::cout << answer->body;
+    return 0;
+}
+
+int quarantine_retry(const Target& target, const std::string& which) {
+    const auto range = range_of(which);
+    if (!range) return not_a_range(which);
+    std::uint64_t retried = 0;
+    std::uint64_t refused = 0;
+    for (std::uint64_t first = range->first; first != 0;) {
+        const auto answer =
+            ask(target.socket, "/v1/quarantine/retry" + query({first, range->last}), {}, "POST");
+        if (!answer) return no_answer(target, answer.error());
+        if (answer->status != 200) return no(target, *answer);
+        boost::system::error_code error;
+        const json::value root = json::parse(answer->body, error);
+        if (error || !root.is_object()) return no(target, *answer);
+        const View body(&root);
+        retried += body["retried"].number();
+        refused += body["refused"].number();
+        for (const json::value& one : body["first_refused"].items()) print_refused(View(&one));
+        first = body["next"].number();
+    }
+    std::cout << retried << " are events now; " << refused << " still break a rule and stay in quarantine.\n";
+    return refused == 0 ? 0 : 1;
+}
+
+int quarantine_discard(const Target& target, const std::string& which) {
+    const auto range = range_of(which);
+    if (!range) return not_a_range(which);
+    const auto answer = ask(target.socket, "/v1/quarantine/discard" + query(*range), {}, "POST");
+    if (!answer) return no_answer(target, answer.error());
+    if (answer->status != 200) return no(target, *answer);
+    std::cout << "Discarded. The numbers stay on record: touchpoint quarantine list\n";
     return 0;
 }
 

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <iostream>
 
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/command/json_view.hpp"
 #include "gateway/spoken.hpp"
 
 namespace touchpoint::command {
@@ -15,42 +15,6 @@ namespace json = boost::json;
 using gateway::grouped;
 using gateway::spoken;
 using gateway::spoken_bytes;
-
-// A daemon of another version may leave a member out: then a person reads 0 or nothing, not a crash.
-class View {
-  public:
-    explicit View(const json::value* value) : value_(value) {}
-    View operator[](std::string_view key) const {
-        const json::object* object = value_ == nullptr ? nullptr : value_->if_object();
-        return View(object == nullptr ? nullptr : object->if_contains({key.data(), key.size()}));
-    }
-    std::string text() const {
-        const json::string* text = value_ == nullptr ? nullptr : value_->if_string();
-        return text == nullptr ? std::string() : std::string(text->data(), text->size());
-    }
-    std::uint64_t number() const {
-        if (value_ == nullptr) return 0;
-        if (const auto* n = value_->if_uint64()) return *n;
-        if (const auto* n = value_->if_int64())
-            return static_cast<std::uint64_t>(std::max<std::int64_t>(0, *n));
-        return 0;
-    }
-    bool truth() const { return value_ != nullptr && value_->is_bool() && value_->get_bool(); }
-    std::uint64_t sum() const {
-        std::uint64_t total = 0;
-        if (const json::object* object = value_ == nullptr ? nullptr : value_->if_object())
-            for (const auto& member : *object) total += View(&member.value()).number();
-        return total;
-    }
-    const json::array& items() const {
-        static const json::array none;
-        const json::array* array = value_ == nullptr ? nullptr : value_->if_array();
-        return array == nullptr ? none : *array;
-    }
-
-  private:
-    const json::value* value_;
-};
 
 std::string devices_line(View status) {
     const View mqtt = status["mqtt"];

@@ -11,8 +11,11 @@
 #include <vector>
 
 #include "devices/admission.hpp"
+#include "gateway/backlog.hpp"
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/http_server.hpp"
+#include "store/event_reader.hpp"
 #include "tests/gateway/loop_thread.hpp"
 #include "tests/gateway/pictures.hpp"
 #include "tests/support/process.hpp"
@@ -38,11 +41,23 @@ class ControlTest : public testing::Test {
         options.reserve_bytes = 4u << 20;
         options.boot_id = std::string(32, 'b');
         store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
+        admission_.emplace(
+            admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+            [](const std::string&) { return false; }, [this] { return ++chance_; });
+        reception_.emplace(*admission_, registry_);
+        direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
         store_->start(
-            {std::string(32, 'a'), options.boot_id, 0}, [](const store::HorizonNote&) {},
+            {std::string(32, 'a'), options.boot_id, 0},
+            [this](const store::HorizonNote& note) {
+                boost::asio::post(loop_.loop(), [this, settled = note.settled] { direct_->settle(settled); });
+            },
             [](const Error& error) { ADD_FAILURE() << error.context; });
         loop_.on_loop([&] {
-            parts_.emplace(RouteParts{[] { return tests::healthy(); }, tail_, *store_, reader_, box_});
+            parts_.emplace(RouteParts{
+                [] { return tests::healthy(); },
+                [this] { return backlog_json(store_->stats(), {}, clock_.steady(), clock_.utc()); },
+                tail_,
+                {loop_.loop(), *store_, reader_, box_, *direct_, clock_}});
             server_ = std::make_unique<HttpServer>(loop_.loop(), HttpLimits{}, control_routes(*parts_));
             ASSERT_TRUE(server_->listen_unix(socket_, ""));
         });
@@ -52,25 +67,21 @@ class ControlTest : public testing::Test {
         store_->stop();
     }
 
-    // As intake does with a message that is no JSON.
-    void quarantine(const std::string& raw) {
-        devices::AdmissionOptions options;
-        options.store_id = "s9";
-        options.gateway_id = "gw-9";
-        devices::Admission admission(
-            options, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
-            [](const std::string&) { return false; }, [this] { return ++chance_; });
+    // As intake does with a message that breaks a rule.
+    void quarantine(const std::string& raw, devices::Problem problem = devices::Problem::not_json) {
         store::Incoming message;
         message.topic = "touchpoint/v1/kiosk/k7/event/search";
         message.received = clock_.utc();
+        message.clock_trusted = true;
         message.content_type = "text/plain";
+        message.user_properties = {{"session", "s:1"}};
         devices::Rejection rejection;
-        rejection.type = devices::Problem::not_json;
+        rejection.type = problem;
         rejection.detail = "this is not JSON";
         rejection.raw = raw;
         store::Submission submission;
-        submission.events.push_back(admission.quarantine(devices::DeviceAddress{"kiosk", "k7"}, rejection,
-                                                         message, devices::Now::of(clock_)));
+        submission.events.push_back(admission_->quarantine(devices::DeviceAddress{"kiosk", "k7"}, rejection,
+                                                           message, devices::Now::of(clock_)));
         submission.events.back().urgent = true;
         ++quarantined_;
         ASSERT_TRUE(store_->submit(std::move(submission)));
@@ -85,6 +96,16 @@ class ControlTest : public testing::Test {
     std::unique_ptr<store::EventStore> store_;
     store::Worker reader_{"reader"};
     Tail tail_;
+    devices::AdmissionOptions admission_options_ = [] {
+        devices::AdmissionOptions options;
+        options.store_id = "s9";
+        options.gateway_id = "gw-9";
+        return options;
+    }();
+    devices::Registry registry_;
+    std::optional<devices::Admission> admission_;
+    std::optional<devices::Reception> reception_;
+    std::optional<devices::DirectIntake> direct_;
     std::optional<RouteParts> parts_;
     std::uint64_t chance_ = 0;
     Sequence quarantined_ = 0;
@@ -188,6 +209,58 @@ TEST_F(ControlTest, ACommandWithoutADaemonKnowsThat) {
         testing::internal::GetCapturedStderr(),
         AllOf(HasSubstr("the gateway does not answer on"), HasSubstr("do      systemctl start touchpoint"),
               HasSubstr("none.toml: error: there is no such file")));
+}
+
+std::string post(const std::filesystem::path& socket, const std::string& target) {
+    const auto answer = ask(socket, target, {}, "POST");
+    return answer ? std::to_string(answer->status) + ' ' + answer->body : answer.error().context;
+}
+
+TEST_F(ControlTest, BacklogIsServed) {
+    const auto answer = ask(socket_, "/v1/backlog");
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200u);
+    EXPECT_THAT(command::backlog_text(answer->body), HasSubstr("how fast it grows is not known yet"));
+}
+
+TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
+    quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);  // the limit has been raised since
+    quarantine("still no JSON");
+    quarantine(R"([{"n":1},{"n":2}])", devices::Problem::too_many_items);
+    EXPECT_EQ(
+        post(socket_, "/v1/quarantine/retry?first=1&last=99"),
+        R"(200 {"retried":2,"refused":1,"first_refused":[{"sequence":2,"error":{"type":"not-json",)"
+        R"("title":"The payload is not JSON","detail":"not JSON at byte 0","pointer":""}}],"next":null})"
+        "\n");
+    // With its time and its properties, as if it came now.
+    const auto events = store_->make_reader()->read(Stream::interactions, 0, "", {});
+    ASSERT_TRUE(events);
+    ASSERT_EQ(events->events.size(), 3u);
+    EXPECT_THAT(std::string(events->events[0].members),
+                AllOf(HasSubstr("oat milk"), HasSubstr(R"("session":"s:1")"),
+                      HasSubstr("\"time\":\"" + to_rfc3339(clock_.utc()))));
+    const std::string list = ask(socket_, "/v1/quarantine")->body;
+    EXPECT_THAT(list, AllOf(HasSubstr(R"({"sequence":1,"gap":{"first":1,"last":1,"reason":"retried"}})"),
+                            HasSubstr(R"("sequence":2,"time")"),
+                            HasSubstr(R"({"sequence":3,"gap":{"first":3,"last":3,"reason":"retried"}})")));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1&last=3"),
+                HasSubstr(R"({"retried":0,"refused":1)"));
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "all"), 1);
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "1"), 0);
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "3..1"), 2);
+}
+
+TEST_F(ControlTest, WhatIsDiscardedLeavesItsNumbersOnly) {
+    quarantine("a");
+    quarantine("b");
+    quarantine("c");
+    EXPECT_EQ(post(socket_, "/v1/quarantine/discard?first=2&last=900"), "200 {\"first\":2,\"last\":3}\n");
+    EXPECT_EQ(ask(socket_, "/v1/quarantine/1")->status, 200u);
+    EXPECT_EQ(ask(socket_, "/v1/quarantine/2")->status, 404u);
+    EXPECT_THAT(ask(socket_, "/v1/quarantine")->body, HasSubstr(R"("reason":"discarded")"));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/discard?first=4"), testing::StartsWith("404"));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/discard"), testing::StartsWith("400"));
+    EXPECT_EQ(command::quarantine_discard({socket_, ""}, "1"), 0);
 }
 
 }  // namespace

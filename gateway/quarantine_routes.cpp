@@ -1,0 +1,229 @@
+#include "gateway/quarantine_routes.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "gateway/quarantine.hpp"
+#include "store/event_reader.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+constexpr std::size_t refused_told_max = 20;  // of one retry, with their reasons
+constexpr std::chrono::seconds retry_deadline{60};
+
+std::optional<std::uint64_t> number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+// Reads the quarantine stream on the reader and gives the slice to `answer`, which runs there too.
+void read_quarantine(const QuarantineParts& parts, Sequence after, std::uint32_t limit, const Reply& reply,
+                     std::function<HttpResponse(const store::Slice&)> answer) {
+    const store::EventStore& store = parts.store;
+    const bool posted = parts.reader.post([&store, after, limit, reply, answer = std::move(answer)] {
+        store::EventReader::Limits limits;
+        limits.events_max = limit;
+        const auto slice = store.make_reader()->read(Stream::quarantine, after, "", limits);
+        if (slice)
+            reply(answer(*slice));
+        else
+            reply(problem(500, "store-io", "the quarantine cannot be read"));
+    });
+    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+}
+
+void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
+    std::uint64_t limit = 20;
+    if (const auto text = request.query_value("limit"); !text.empty()) {
+        const auto given = number(text);
+        if (!given || *given == 0 || *given > quarantine_page_max)
+            return reply(
+                problem(400, "bad-query", "limit must be 1 to " + std::to_string(quarantine_page_max)));
+        limit = *given;
+    }
+    // Without a position: the newest, which is what a person looks for.
+    const Sequence horizon = parts.store.horizon(Stream::quarantine);
+    Sequence after = horizon > limit ? horizon - limit : 0;
+    if (const auto text = request.query_value("after"); !text.empty()) {
+        const auto given = number(text);
+        if (!given) return reply(problem(400, "bad-query", "after must be a sequence"));
+        after = *given;
+    }
+    read_quarantine(parts, after, static_cast<std::uint32_t>(limit), reply,
+                    [](const store::Slice& slice) { return json_response(quarantine_list(slice)); });
+}
+
+void show_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
+    const auto sequence = number(request.parameter("sequence"));
+    if (!sequence || *sequence == 0) return reply(problem(400, "bad-path", "a sequence is a number from 1"));
+    const store::SealedBox& box = parts.box;
+    read_quarantine(parts, *sequence - 1, 1, reply, [&box, wanted = *sequence](const store::Slice& slice) {
+        const auto shown = quarantine_show(slice, wanted, box);
+        if (shown) return json_response(*shown);
+        return shown.error().code == Errc::not_found ? problem(404, "not-found", shown.error().context)
+                                                     : problem(500, "damaged", shown.error().context);
+    });
+}
+
+// ?first=5&last=9 of a POST; `last` may be left out. Empty: `reply` has been told what is wrong.
+struct Range {
+    Sequence first = 0;
+    Sequence last = 0;
+};
+std::optional<Range> range_of(const HttpRequest& request, const Reply& reply) {
+    const auto first = number(request.query_value("first"));
+    const std::string_view last_text = request.query_value("last");
+    const auto last = last_text.empty() ? first : number(last_text);
+    if (first && last && *first > 0 && *first <= *last) return Range{*first, *last};
+    reply(problem(400, "bad-query", "say which: ?first=5 or ?first=5&last=9"));
+    return std::nullopt;
+}
+
+// A row for everybody: readers get it in the place of the message.
+void out_of_quarantine(const QuarantineParts& parts, Range range, std::string_view reason) {
+    store::Gap gap;
+    gap.stream = Stream::quarantine;
+    gap.first = range.first;
+    gap.last = range.last;
+    gap.reason = reason;
+    gap.time = parts.clock.utc();
+    parts.store.record_gap(std::move(gap));
+}
+
+void answer_when_durable(const QuarantineParts& parts, const Reply& reply, std::string body) {
+    parts.store.when_durable([reply, body = std::move(body)](const Result<void>& durable) {
+        reply(durable ? json_response(body) : problem(503, "stopping", durable.error().context));
+    });
+}
+
+void discard(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
+    auto range = range_of(request, reply);
+    if (!range) return;
+    range->last = std::min(range->last, parts.store.horizon(Stream::quarantine));
+    if (range->first > range->last)
+        return reply(problem(404, "not-found", "nothing is kept under this sequence"));
+    if (!parts.store.has_gap_room(1)) return reply(problem(503, "busy", "try again in a second"));
+    out_of_quarantine(parts, *range, "discarded");
+    answer_when_durable(
+        parts, reply,
+        "{\"first\":" + std::to_string(range->first) + ",\"last\":" + std::to_string(range->last) + "}\n");
+}
+
+// One request to try again: what was read, and what has become of it. Lives until the last event is durable.
+struct Retry {
+    struct Message {
+        Sequence sequence = 0;
+        Result<store::Incoming> message;
+    };
+    std::vector<Message> messages;
+    std::size_t running = 1;  // the loop over the messages itself
+    std::uint64_t retried = 0;
+    std::uint64_t refused = 0;
+    std::string refused_text;
+    Sequence next = 0;  // go on here; 0: all were looked at
+
+    void refuse(Sequence sequence, const std::string& error) {
+        if (++refused > refused_told_max) return;
+        if (!refused_text.empty()) refused_text += ',';
+        refused_text += "{\"sequence\":" + std::to_string(sequence) + ",\"error\":" + error + '}';
+    }
+    void go_on_at(Sequence sequence) {
+        if (next == 0 || sequence < next) next = sequence;
+    }
+    std::string body() const {
+        return "{\"retried\":" + std::to_string(retried) + ",\"refused\":" + std::to_string(refused) +
+               ",\"first_refused\":[" + refused_text +
+               "],\"next\":" + (next == 0 ? "null" : std::to_string(next)) + "}\n";
+    }
+};
+
+void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry, const Reply& reply) {
+    const auto one_done = [parts, retry, reply] {
+        if (--retry->running == 0) answer_when_durable(parts, reply, retry->body());
+    };
+    for (Retry::Message& one : retry->messages) {
+        if (!one.message) {
+            retry->refuse(one.sequence, R"({"type":"damaged","title":"It cannot be read any more"})");
+            continue;
+        }
+        const devices::DirectIntake::Outlook outlook = parts.intake.check(*one.message);
+        if (outlook.reports == 0) {
+            if (!outlook.refused.empty())
+                retry->refuse(one.sequence, devices::problem_json(outlook.refused.front()));
+            continue;
+        }
+        if (!parts.store.has_gap_room(retry->running)) {
+            retry->go_on_at(one.sequence);
+            break;
+        }
+        ++retry->running;
+        parts.intake.take(std::move(*one.message), [parts, retry, one_done, sequence = one.sequence](
+                                                       const devices::DirectIntake::Answer& answer) {
+            if (answer.busy) {
+                retry->go_on_at(sequence);
+            } else {
+                ++retry->retried;
+                out_of_quarantine(parts, {sequence, sequence}, "retried");
+            }
+            one_done();
+        });
+        if (retry->next == one.sequence) break;  // busy
+    }
+    retry->messages.clear();
+    one_done();
+}
+
+void retry(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
+    const auto range = range_of(request, reply);
+    if (!range) return;
+    const bool posted = parts.reader.post([parts, range = *range, reply] {
+        store::EventReader::Limits limits;
+        limits.events_max =
+            static_cast<std::uint32_t>(std::min<Sequence>(range.last - range.first + 1, quarantine_page_max));
+        const auto slice = parts.store.make_reader()->read(Stream::quarantine, range.first - 1, "", limits);
+        if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
+        const auto work = std::make_shared<Retry>();
+        Sequence read_through = range.first - 1;
+        for (const store::StoredEvent& event : slice->events) {
+            read_through = std::min(event.sequence, range.last);
+            if (event.gap >= 0 || event.sequence > range.last) continue;
+            work->messages.push_back({event.sequence, quarantined_message(event.members, parts.box)});
+        }
+        if (read_through < range.last && slice->more) work->next = read_through + 1;
+        boost::asio::post(parts.loop, [parts, work, reply] { retry_all(parts, work, reply); });
+    });
+    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+}
+
+}  // namespace
+
+std::vector<Route> quarantine_routes(const QuarantineParts& parts) {
+    const auto route = [&parts](std::string method, std::string path, auto handle) {
+        Route made;
+        made.method = std::move(method);
+        made.path = std::move(path);
+        made.handler = [parts, handle](const HttpRequest& request, const Reply& reply) {
+            handle(parts, request, reply);
+        };
+        made.deadline = retry_deadline;
+        made.roles = {Role::technician};
+        return made;
+    };
+    return {route("GET", "/v1/quarantine", list_quarantine),
+            route("GET", "/v1/quarantine/{sequence}", show_quarantine),
+            route("POST", "/v1/quarantine/retry", retry), route("POST", "/v1/quarantine/discard", discard)};
+}
+
+}  // namespace touchpoint::gateway
