@@ -87,6 +87,9 @@ std::optional<Error> EventStore::Impl::serve() {
         if (committed && done.any) before = std::move(done);
         if (!before.any) answer(before.waiters, {});  // there was nothing to write
         const auto now = Steady::now();
+        measure(now);
+        watch_bound();
+        // It never waits with something that is not flushed: whatever makes work due was decided above.
         const bool giving_up = gives_up();
         if (before.any && (giving_up || !more_waits(now))) {
             if (const auto flushed = flush(); !flushed) {
@@ -96,8 +99,6 @@ std::optional<Error> EventStore::Impl::serve() {
             publish(before);
             before = Unflushed{};
         }
-        measure(now);
-        watch_bound();
         refresh_stats();
         if (giving_up)
             break;  // no room, and no time to wait for it: the journal keeps what could not be written
