@@ -76,6 +76,13 @@ void read_store(Section section, StoreSettings& out) {
     section.duration<std::chrono::milliseconds>("commit_interval_ms", out.commit_interval, 0, 60'000);
     section.duration<std::chrono::hours>("dedup_age_h", out.dedup_age, 1, 24 * 31);
     section.number("dedup_ids", out.dedup_ids, 1000, 20'000'000, "");
+    constexpr std::int64_t ten_years_h = 10 * 366 * 24;
+    for (const Stream stream : all_streams)
+        section.duration<std::chrono::hours>("age_" + std::string(name(stream)) + "_h", out.age_max[stream],
+                                             0, ten_years_h);
+    section.duration<std::chrono::hours>("consumer_age_h", out.consumer_age_max, 0, ten_years_h);
+    section.number("consumer_bytes", out.consumer_bytes_max, 0, 1024 * gib, "bytes");
+    section.duration<std::chrono::hours>("removed_age_h", out.removed_age_max, 1, ten_years_h);
     if (out.journal_hard_bytes < out.journal_soft_bytes + static_cast<std::uint64_t>(mib))
         section.complain(
             "journal_hard_bytes",

@@ -13,6 +13,7 @@
 
 #include "devices/options.hpp"
 #include "gateway/core/log.hpp"
+#include "gateway/core/streams.hpp"
 #include "uplink/options.hpp"
 
 namespace touchpoint::config {
@@ -34,6 +35,10 @@ struct StoreSettings {
     std::chrono::milliseconds commit_interval{1000};
     std::chrono::hours dedup_age{24};
     std::uint64_t dedup_ids = 1'000'000;
+    PerStream<std::chrono::hours> age_max;         // older events expire for everybody; 0: never
+    std::chrono::hours consumer_age_max{30 * 24};  // a pull consumer that stays away; 0: it may
+    std::uint64_t consumer_bytes_max = 0;          // held for one pull consumer alone; 0: no limit
+    std::chrono::hours removed_age_max{7 * 24};    // a push destination that left the configuration
 };
 
 // An address to listen on.

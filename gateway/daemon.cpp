@@ -27,6 +27,7 @@
 #include "gateway/health.hpp"
 #include "gateway/housekeeping.hpp"
 #include "gateway/listeners.hpp"
+#include "gateway/platform_routes.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
 #include "store/event_reader.hpp"
@@ -36,6 +37,7 @@
 #include "store/sealed_box.hpp"
 #include "store/worker.hpp"
 #include "uplink/platform_address.hpp"
+#include "uplink/pull.hpp"
 #include "uplink/pusher.hpp"
 
 namespace touchpoint::gateway {
@@ -51,7 +53,7 @@ constexpr std::size_t properties_bytes_max = 512u << 10;
 constexpr milliseconds stop_answers_max{300};  // receipts for what is already here
 constexpr milliseconds stop_link_max{500};
 constexpr milliseconds stop_drain_max{500};
-constexpr milliseconds stop_pushers_max{500};
+constexpr milliseconds stop_uplink_max{500};
 
 // Of a URL that config/ has checked.
 std::string host_of(const std::string& url) {
@@ -88,7 +90,8 @@ class Daemon::Impl {
     void failed(const std::string& what);
     void reload();
     void stop();
-    void end_pushers();
+    bool uplink_ended() const;
+    void end_uplink();
     void run_until(milliseconds deadline, const std::function<bool()>& done);
 
     std::string status_members(std::string_view state) const;
@@ -117,6 +120,7 @@ class Daemon::Impl {
     std::optional<devices::LinkPolicy> link_policy_;
     std::unique_ptr<devices::MqttLink> link_;
     std::vector<std::unique_ptr<uplink::Pusher>> pushers_;
+    std::optional<uplink::Pull> pull_;
     Tail tail_;
     BacklogHistory history_;
     std::optional<RouteParts> routes_;
@@ -165,6 +169,11 @@ Result<void> Daemon::Impl::open_store() {
     store::EventStore::Options options;
     options.folder = path / "events";
     options.bytes_max = settings_.store.bytes != 0 ? settings_.store.bytes : bytes_from_disk(path);
+    options.journal_bytes = settings_.store.journal_hard_bytes;
+    options.age_max = settings_.store.age_max;
+    options.consumer_age_max = settings_.store.consumer_age_max;
+    options.consumer_bytes_max = settings_.store.consumer_bytes_max;
+    options.removed_age_max = settings_.store.removed_age_max;
     options.reserve_bytes = std::max<std::uint64_t>(16u << 20, options.bytes_max / 50);
     options.commit_interval = settings_.store.commit_interval;
     options.dedup_age = settings_.store.dedup_age;
@@ -252,22 +261,24 @@ void Daemon::Impl::open_uplink() {
             push, settings_.gateway.id, settings_.gateway.store,
             uplink::Pusher::Parts{loop_, *store_, *reader_, clock_, cache_.get(), &*box_,
                                   surroundings_.random}));
+    pull_.emplace(settings_.gateway.id, settings_.gateway.store,
+                  uplink::Pull::Parts{loop_, *store_, *reader_, clock_});
 }
 
 Result<void> Daemon::Impl::open_http() {
-    routes_.emplace(RouteParts{[this] { return snapshot(); },
-                               [this] {
-                                   return backlog_json(store_->stats(), history_, clock_.steady(),
-                                                       clock_.utc());
-                               },
-                               tail_,
-                               {loop_, *store_, *reader_, *box_, *direct_, clock_}});
+    routes_.emplace(
+        RouteParts{[this] { return snapshot(); },
+                   [this] { return backlog_json(store_->stats(), history_, clock_.steady(), clock_.utc()); },
+                   tail_,
+                   {loop_, *store_, *reader_, *box_, *direct_, clock_}});
     reception_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
     Listeners::RouteSets sets;
     sets.local = local_routes(*routes_);
     for (Route& route : event_routes(*direct_)) sets.local.push_back(std::move(route));
     sets.platform = local_routes(*routes_);
+    for (Route& route : platform_routes({*pull_})) sets.platform.push_back(std::move(route));
     sets.control = control_routes(*routes_);
+    sets.control.push_back(gaps_route({*pull_}));
     listeners_.emplace(Listeners::Parts{loop_, *reader_, clock_});
     return listeners_->open(settings_, std::move(sets));
 }
@@ -321,11 +332,9 @@ int Daemon::Impl::run() {
     sd_notify(0, ("READY=1\nSTATUS=" + status_line(snapshot())).c_str());
     loop_.run();
     const int status = failed_ ? 1 : 0;
-    // A reader that hangs in a disk's I/O keeps its pusher: everything that was promised is durable by now,
-    // and systemd need not wait for that disk.
-    const bool ended =
-        std::all_of(pushers_.begin(), pushers_.end(), [](const auto& p) { return p->ended(); });
-    if (!ended) std::_Exit(status);
+    // A reader that hangs in a disk's I/O keeps its pushers and pulls: everything that was promised is
+    // durable by now, and systemd need not wait for that disk.
+    if (!uplink_ended()) std::_Exit(status);
     return status;
 }
 
@@ -399,6 +408,7 @@ void Daemon::Impl::settled(store::HorizonNote note) {
     intake_->settle(note);
     direct_->settle(note.settled);
     for (const auto& pusher : pushers_) pusher->notify();
+    pull_->notify();
     pump_soon();
 }
 
@@ -411,7 +421,7 @@ void Daemon::Impl::failed(const std::string& what) {
     timer_.cancel();
     link_policy_->stop();
     link_->close(housekeeping_->status_text("offline"), stop_link_max);
-    end_pushers();
+    end_uplink();
     loop_.stop();
 }
 
@@ -431,7 +441,8 @@ void Daemon::Impl::reload() {
     listeners_->reload();
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
-    log::info("gateway", "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
+    log::info("gateway",
+              "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
 }
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
@@ -443,13 +454,16 @@ void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>&
         if (loop_.poll_one() == 0) loop_.run_one_for(milliseconds(5));
 }
 
+bool Daemon::Impl::uplink_ended() const {
+    return pull_->ended() &&
+           std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
+}
+
 // They may die only when they have ended.
-void Daemon::Impl::end_pushers() {
+void Daemon::Impl::end_uplink() {
+    pull_->stop();
     for (const auto& pusher : pushers_) pusher->stop();
-    run_until(stop_pushers_max, [this] {
-        return std::all_of(pushers_.begin(), pushers_.end(),
-                           [](const auto& pusher) { return pusher->ended(); });
-    });
+    run_until(stop_uplink_max, [this] { return uplink_ended(); });
 }
 
 void Daemon::Impl::stop() {
@@ -459,16 +473,18 @@ void Daemon::Impl::stop() {
     log::info("gateway", "stopping");
     const SteadyTime began = clock_.steady();
     timer_.cancel();
+    // What is here already gets its answer before link and listeners close; long polls are told why they end.
+    pull_->stop();
+    run_until(stop_answers_max, [this] {
+        return intake_->idle() && receipts_.open_tickets() == 0 && direct_->idle() && pull_->ended();
+    });
     listeners_->stop();
-    // What is here already gets its answer before the link closes.
-    run_until(stop_answers_max,
-              [this] { return intake_->idle() && receipts_.open_tickets() == 0 && direct_->idle(); });
     link_policy_->stop();
     link_->close(housekeeping_->status_text("offline"), stop_link_max);
     housekeeping_->submit(events_->stopping(clock_.utc(), housekeeping_->uptime()));
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
-    end_pushers();
+    end_uplink();
     store_->stop();
     run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut
     if (!failed_) run_mark_->end();

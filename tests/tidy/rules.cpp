@@ -66,7 +66,8 @@ const std::vector<Fence>& fences() {
          "OpenSSL stays in the files that this rule names; add yours to it if it must be"},
         // name_lookup: getaddrinfo cannot be interrupted, so it waits on a thread that nobody waits for.
         {{"std::thread", "std::jthread", "std::async", "pthread_create"},
-         {"store/worker.hpp", "store/worker.cpp", "store/event_store.cpp", "uplink/name_lookup.cpp"},
+         {"store/worker.hpp", "store/worker.cpp", "store/committer.hpp", "store/event_store.cpp",
+          "uplink/name_lookup.cpp"},
          "threads are started by store/worker and the committer only; post to one of them"},
         {{"system_clock::now", "steady_clock::now", "high_resolution_clock::now", "clock_gettime(",
           "gettimeofday(", " time(nullptr)", "::time("},
