@@ -1,8 +1,8 @@
 #include "store/event_reader.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <tuple>
+#include <utility>
 
 #include "store/chunk.hpp"
 #include "store/gap_rows.hpp"
@@ -214,7 +214,8 @@ Result<std::vector<Gap>> EventReader::gaps(Stream stream, Sequence after,
         for (const std::string& owner : owners) {
             auto rows = gap_rows::list(*txn, source_->table, stream, owner, after, max);
             if (!rows) return rows.error();
-            std::move(rows->begin(), rows->end(), std::back_inserter(found));
+            for (Gap& row : *rows)
+                if (auto told = source_->settled(std::move(row))) found.push_back(std::move(*told));
         }
     }
     const auto place = [](const Gap& gap) { return std::tie(gap.last, gap.consumer); };

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/environment.hpp"
@@ -55,6 +56,15 @@ class EventReader::Source {
                 (one.consumer.empty() || one.consumer == consumer))
                 limit = std::min(limit, one.first - 1);
         return limit;
+    }
+
+    // A row as far as it may be told. Empty: not yet at all. REQUIRES: as above
+    std::optional<Gap> settled(Gap row) const {
+        const std::lock_guard lock(mutex);
+        for (const Unsettled& one : unsettled)
+            if (one.stream == row.stream && one.consumer == row.consumer && one.last >= row.first)
+                row.last = std::min(row.last, one.first - 1);
+        return row.first <= row.last ? std::optional(std::move(row)) : std::nullopt;
     }
 
     // Around a commit: before it is visible; after it failed; once all up to it are durable.
