@@ -86,7 +86,10 @@ std::string backlog_json(const store::StoreStats& stats, const BacklogHistory& h
         const bool known = then != nullptr && before != then->acknowledged.end();
         for (const Stream stream : all_streams) {
             if (!consumer.streams[stream]) continue;
-            const Sequence position = std::min(consumer.acknowledged[stream], stats.horizon[stream]);
+            // What is not held any more does not wait: a gap says so.
+            const Sequence gone = stats.first[stream] == 0 ? 0 : stats.first[stream] - 1;
+            const Sequence position =
+                std::min(std::max(consumer.acknowledged[stream], gone), stats.horizon[stream]);
             const std::uint64_t waits = stats.horizon[stream] - position;
             waiting[view(name(stream))] = waits;
             all += waits;

@@ -64,8 +64,12 @@ json::object store_json(const store::StoreStats& store) {
     for (const Stream stream : all_streams) oldest[view(name(stream))] = when(store.oldest[stream]);
     json::array consumers;
     for (const store::ConsumerState& c : store.consumers)
-        consumers.push_back(json::object{
-            {"name", c.name}, {"configured", c.configured}, {"acknowledged", per_stream(c.acknowledged)}});
+        consumers.push_back(json::object{{"name", c.name},
+                                         {"kind", c.kind == store::ConsumerKind::push ? "push" : "pull"},
+                                         {"configured", c.configured},
+                                         {"acknowledged", per_stream(c.acknowledged)},
+                                         {"waiting_events", backlog(store, c.name).events},
+                                         {"last_seen", when(c.last_seen)}});
     return {{"epoch", store.epoch},
             {"horizon", per_stream(store.horizon)},
             {"first", per_stream(store.first)},
@@ -78,7 +82,12 @@ json::object store_json(const store::StoreStats& store) {
             {"ids_reused", store.ids_reused},
             {"file_bytes", store.file_bytes},
             {"used_bytes", store.live_bytes},
+            {"shed_bytes", store.shed_bytes},
             {"limit_bytes", store.limit_bytes},
+            {"shedding", store.shedding},
+            {"shed", per_stream(store.shed)},
+            {"expired", per_stream(store.expired)},
+            {"released", per_stream(store.released)},
             {"dedup_ids", store.dedup_ids},
             {"consumers", std::move(consumers)}};
 }
@@ -129,9 +138,7 @@ json::object http_json(const HttpPicture& http) {
                                          {"forbidden", n.forbidden},
                                          {"handshakes_failed", n.handshakes_failed}});
     }
-    return {{"listeners", std::move(listeners)},
-            {"tokens_file", http.tokens_file},
-            {"tokens", http.tokens}};
+    return {{"listeners", std::move(listeners)}, {"tokens_file", http.tokens_file}, {"tokens", http.tokens}};
 }
 
 void listen_tail(Tail& tail, const Reply& reply) {
@@ -188,8 +195,7 @@ std::vector<Route> control_routes(const RouteParts& parts) {
     routes.push_back(
         get("/v1/status", [snapshot](const HttpRequest&) { return json_response(status_json(snapshot())); }));
     const auto backlog = parts.backlog;
-    routes.push_back(
-        get("/v1/backlog", [backlog](const HttpRequest&) { return json_response(backlog()); }));
+    routes.push_back(get("/v1/backlog", [backlog](const HttpRequest&) { return json_response(backlog()); }));
     Tail& tail = parts.tail;
     routes.push_back(
         {"GET", "/v1/tail", [&tail](const HttpRequest&, const Reply& reply) { listen_tail(tail, reply); }});

@@ -39,7 +39,26 @@ std::string waiting(const Snapshot& s, const Backlog& b) {
     if (b.events == 0) return "No event waits.";
     std::string text = grouped(b.events) + (b.events == 1 ? " event waits" : " events wait") + " on disk";
     if (b.oldest.ms != 0) text += ", the oldest for " + spoken(s.now - b.oldest);
-    return text + "; " + std::to_string(used_percent(s.store)) + " % of the room is used. Nothing is lost.";
+    text += "; " + std::to_string(used_percent(s.store)) + " % of the room is used.";
+    return s.store.shedding ? text : text + " Nothing is lost.";
+}
+
+// "1,284 telemetry, 3 quarantine events were shed; 12 interactions expired"; empty: none.
+std::string given_up(const store::StoreStats& store) {
+    const auto part = [](const PerStream<std::uint64_t>& counts, const std::string& what) {
+        std::string text;
+        for (const Stream stream : all_streams)
+            if (counts[stream] != 0)
+                text +=
+                    (text.empty() ? "" : ", ") + grouped(counts[stream]) + " of " + std::string(name(stream));
+        return text.empty() ? text : text + ' ' + what;
+    };
+    std::string text;
+    for (const std::string& one :
+         {part(store.shed, "were shed for want of room"), part(store.expired, "were too old"),
+          part(store.released, "were not kept for a reader that stayed away")})
+        if (!one.empty()) text += (text.empty() ? "" : "; ") + one;
+    return text;
 }
 
 void add_store(const Snapshot& s, std::vector<Condition>& out) {
@@ -61,12 +80,26 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "bring the platform back (see below); is the disk itself full (df)? or raise store.bytes in " +
                  std::string(edit_config),
              status_command});
+    else if (s.store.shedding)
+        out.push_back(
+            {"store-shedding", "", Severity::error, "the room for events is full: the oldest are given up",
+             room + "Quarantine goes first, then telemetry, then interactions; sales and what concerns "
+                    "customers "
+                    "are kept. The platform is told which numbers are missing.",
+             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
+             "touchpoint backlog"});
     else if (used >= filling_percent)
         out.push_back(
             {"store-filling", "", Severity::warning, "the room for events is filling",
              room + "Nothing is lost yet.",
              "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
              status_command});
+    if (const std::string gone = given_up(s.store); !gone.empty())
+        out.push_back(
+            {"events-given-up", "", Severity::info, gone,
+             "They will not come; the platform gets a gap in their place that says which and why.",
+             "nothing, if that was meant; else raise store.bytes or the ages in " + std::string(edit_config),
+             "touchpoint backlog"});
     if (s.store.replaced)
         out.push_back(
             {"events-replaced", "", Severity::error,
@@ -105,6 +138,11 @@ void add_link(const Snapshot& s, std::vector<Condition>& out) {
              "systemctl status touchpoint-broker; is mqtt.url right, and the password?", status_command});
     }
 }
+
+// A pull consumer's last sign of life is written hourly.
+constexpr std::chrono::hours reader_grace{3};
+
+bool is_pull(const store::ConsumerState& consumer) { return consumer.kind == store::ConsumerKind::pull; }
 
 // What a destination that is paused refuses, as one reads it in the status of its answer.
 struct Refusal {
@@ -162,21 +200,39 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
                  "show the platform's operator the lines of the log: stream, sequence and HTTP status",
                  "journalctl -u touchpoint -g 'refused for good'"});
     }
-    if (s.push.empty())
-        out.push_back({"uplink-none", "", Severity::warning, "no destination is configured",
+    const auto& consumers = s.store.consumers;
+    const bool pulled = std::any_of(consumers.begin(), consumers.end(), is_pull);
+    if (s.push.empty() && !pulled)
+        out.push_back({"uplink-none", "", Severity::warning, "nobody takes the events",
                        grouped(held(s.store)) + " events are on disk and stay there until the room is full.",
                        "add an [[uplink.push]] table to " + std::string(edit_config) +
-                           ", then: systemctl restart touchpoint",
+                           ", then: systemctl restart touchpoint; or let the platform pull ([http.platform])",
                        "touchpointd --check-config"});
-    for (const store::ConsumerState& consumer : s.store.consumers)
-        if (!consumer.configured && backlog(s.store, consumer.name).events != 0)
-            out.push_back({"consumer-removed", consumer.name, Severity::warning,
-                           "the destination " + consumer.name +
-                               " was removed from the configuration and still holds events",
-                           grouped(backlog(s.store, consumer.name).events) +
-                               " events are kept for it and are never sent; nothing else deletes them.",
-                           "put it back into " + std::string(edit_config) + " if that was a mistake",
-                           status_command});
+    for (const store::ConsumerState& consumer : consumers) {
+        const Backlog waits = backlog(s.store, consumer.name);
+        if (waits.events == 0) continue;
+        if (!consumer.configured)
+            out.push_back(
+                {"consumer-removed", consumer.name, Severity::warning,
+                 "the destination " + consumer.name +
+                     " was removed from the configuration and still holds events",
+                 grouped(waits.events) +
+                     " events are kept for it and are never sent, until store.removed_age_h is over.",
+                 "put it back into " + std::string(edit_config) + " if that was a mistake", status_command});
+        else if (is_pull(consumer) && consumer.last_seen.ms != 0 && s.now - consumer.last_seen > reader_grace)
+            out.push_back(
+                {"consumer-away", consumer.name, Severity::warning,
+                 "the reader " + consumer.name + " has not pulled for " + spoken(s.now - consumer.last_seen),
+                 waiting(s, waits),
+                 "ask the platform's operator; a reader that is not used any more is taken away by "
+                 "DELETE /v1/consumers/" +
+                     consumer.name,
+                 "touchpoint backlog"});
+    }
+    for (const std::string& name : s.store.forgotten)
+        out.push_back({"consumer-forgotten", name, Severity::info,
+                       "the destination " + name + " was removed from the configuration long ago",
+                       "Nothing is kept for it any more.", "nothing", "touchpoint backlog"});
 }
 
 constexpr std::chrono::hours certificate_warned_before{24 * 14};

@@ -176,6 +176,19 @@ void add_store(Exposition& out, const store::StoreStats& store) {
     out.gauge("touchpoint_store_used_bytes", "Bytes of it in use").value(store.live_bytes);
     out.gauge("touchpoint_store_limit_bytes", "Bytes in use at which no more events are taken")
         .value(store.limit_bytes);
+    out.counter("touchpoint_store_shed_total", "Events given up because the room was full")
+        .per_stream(store.shed);
+    out.counter("touchpoint_store_expired_total", "Events given up because they were too old")
+        .per_stream(store.expired);
+    out.counter("touchpoint_store_released_total", "Events not kept for a reader that stayed away")
+        .per_stream(store.released);
+    out.gauge("touchpoint_store_shedding", "1 while the oldest events are given up")
+        .value(store.shedding ? 1 : 0);
+    out.gauge("touchpoint_consumer_waiting_events", "Events that a reader has not acknowledged");
+    for (const store::ConsumerState& consumer : store.consumers)
+        out.value(static_cast<double>(backlog(store, consumer.name).events),
+                  {{"consumer", consumer.name},
+                   {"kind", consumer.kind == store::ConsumerKind::push ? "push" : "pull"}});
     out.gauge("touchpoint_store_dedup_ids", "Ids remembered to recognise repeats").value(store.dedup_ids);
 }
 

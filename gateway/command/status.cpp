@@ -66,7 +66,15 @@ std::string status_text(std::string_view body) {
            spoken_bytes(events["limit_bytes"].number()) + " used\n";
     for (const json::value& push : status["push"].items())
         out += "  platform  " + push_line(View(&push)) + "\n";
-    if (status["push"].items().empty()) out += "  platform  no destination is configured\n";
+    bool pulled = false;
+    for (const json::value& value : events["consumers"].items()) {
+        const View consumer(&value);
+        if (consumer["kind"].text() != "pull") continue;
+        pulled = true;
+        out += "  platform  pulled by " + consumer["name"].text() + ": " +
+               grouped(consumer["waiting_events"].number()) + " wait\n";
+    }
+    if (status["push"].items().empty() && !pulled) out += "  platform  nobody takes the events\n";
     out += std::string("  clock     ") +
            (status["clock_trusted"].truth() ? "synchronised" : "not synchronised") + "\n";
     const json::array& conditions = status["conditions"].items();

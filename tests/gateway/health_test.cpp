@@ -152,6 +152,43 @@ TEST(HealthTest, ACertificateIsSpokenOfTwoWeeksBeforeItEnds) {
     EXPECT_EQ(conditions(s)[0].severity, Severity::error);
 }
 
+TEST(HealthTest, SheddingIsAnErrorAndWhatWasGivenUpIsCountedByStream) {
+    Snapshot s = healthy();
+    s.store.live_bytes = 905u << 20;
+    s.store.shedding = true;
+    s.store.shed[Stream::telemetry] = 1284;
+    s.store.shed[Stream::quarantine] = 3;
+    s.store.expired[Stream::interactions] = 12;
+    EXPECT_THAT(codes(s), ElementsAre("store-shedding", "events-given-up"));
+    EXPECT_EQ(
+        conditions(s)[1].what,
+        "1,284 of telemetry, 3 of quarantine were shed for want of room; 12 of interactions were too old");
+    // The room is found again: what has gone is still said.
+    s.store.shedding = false;
+    s.store.live_bytes = 30u << 20;
+    EXPECT_THAT(codes(s), ElementsAre("events-given-up"));
+}
+
+TEST(HealthTest, AReaderThatStaysAwayIsNamedAndOneIsEnough) {
+    Snapshot s = healthy();
+    s.push.clear();
+    s.store.consumers.clear();
+    EXPECT_THAT(codes(s), ElementsAre("uplink-none"));
+    store::ConsumerState reader;
+    reader.name = "warehouse";
+    reader.kind = store::ConsumerKind::pull;
+    reader.streams[Stream::sales] = true;
+    reader.last_seen = s.now - std::chrono::hours(5);
+    s.store.consumers.push_back(reader);
+    EXPECT_THAT(codes(s), IsEmpty());  // nothing waits for it
+    s.store.first[Stream::sales] = 990;
+    EXPECT_THAT(codes(s), ElementsAre("consumer-away"));
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("the reader warehouse has not pulled for 5 h"));
+    s.store.consumers[0].kind = store::ConsumerKind::push;
+    s.store.consumers[0].configured = false;
+    EXPECT_THAT(codes(s), ElementsAre("uplink-none", "consumer-removed"));
+}
+
 TEST(HealthTest, ABacklogCountsOnlyWhatTheDestinationReadsAndTheStoreStillHolds) {
     Snapshot s = healthy();
     s.store.consumers[0].acknowledged = {};
