@@ -178,7 +178,7 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
 }
 
 Event Admission::quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                            const store::Incoming& message, const Now& now) {
+                            const store::Incoming& message, const Now& now, bool first) {
     const UtcTime received = received_at(message, now);
     Event event;
     event.stream = Stream::quarantine;
@@ -199,7 +199,10 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     append_json_string(members, topic);
     members += ",\"error\":" + problem_json(rejection);
     members += ",\"sealed\":\"" + base64_encode(box_.seal(rejection.raw, "quarantine")) + '"';
-    if (!message.user_properties.empty() || !message.content_type.empty()) {
+    std::size_t properties_bytes = message.content_type.size();
+    for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
+    // Half a megabyte of properties with each of 10,000 items would be 5 GB.
+    if (properties_bytes != 0 && (first || properties_bytes <= properties_repeated_bytes_max)) {
         // Of a binary CloudEvent they are half of it. They may hold persons, as the payload may.
         members += ",\"sealed_properties\":\"" +
                    base64_encode(box_.seal(write_properties(message), "quarantine")) + '"';

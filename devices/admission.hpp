@@ -81,9 +81,11 @@ class Admission {
     // `ticket` 0: nobody waits.
     Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
                    const store::Incoming& message, const Now& now, Ticket ticket);
-    // `address` is empty when the topic names no device.
+    // Of a message of which several items are quarantined, properties that are longer go with the first only.
+    static constexpr std::size_t properties_repeated_bytes_max = 1024;
+    // `address` is empty when the topic names no device. `first`: of this message.
     Event quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                     const store::Incoming& message, const Now& now);
+                     const store::Incoming& message, const Now& now, bool first = true);
 
     // After the vault row of a person was erased: the next event of that person puts it there again.
     void forget(std::string_view pseudonym) { known_.forget(pseudonym); }

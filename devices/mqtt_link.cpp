@@ -99,12 +99,12 @@ class MqttLink::Impl {
         // acknowledged.
         client_.set_message_callback(
             [this](const mqtt::const_message_ptr& message) noexcept { arrived(message); });
-        client_.set_connection_lost_handler([this](const std::string& cause) {
-            const std::string told = std::exchange(told_reason_, {});
-            down(!told.empty() ? told : cause.empty() ? "connection lost" : cause);
-        });
+        client_.set_connection_lost_handler(
+            [this](const std::string& cause) { down(cause.empty() ? "connection lost" : cause); });
+        // Behind a DISCONNECT of the broker Paho C 1.3.12 closes the socket and says nothing more: it is the
+        // end. Where connection_lost follows all the same, it finds the link closed.
         client_.set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode code) {
-            told_reason_ = "broker: " + mqtt::exception::reason_code_str(code);
+            down("broker: " + mqtt::exception::reason_code_str(code));
         });
         on_connect_.success = [this](const mqtt::token& token) {
             up(token.get_connect_response().is_session_present());
@@ -298,7 +298,6 @@ class MqttLink::Impl {
     std::atomic<std::uint64_t> messages_{0};
     std::atomic<std::uint64_t> bytes_{0};
     std::size_t hurried_bytes_ = 0;  // on Paho's receive thread only
-    std::string told_reason_;        // on Paho's receive thread only: the DISCONNECT before the loss
     // Never held while Paho is called: its callbacks take it with Paho's own mutex held.
     mutable std::mutex mutex_;
     std::condition_variable closed_;

@@ -23,11 +23,12 @@ std::uint32_t Reception::reports(const Decoded& decoded) {
 
 void Reception::admit(Decoded&& decoded, const store::Incoming& message, const Now& now, Ticket ticket,
                       store::Submission& into, const Refused& refused) {
+    bool first = true;
     for (std::size_t index = 0; index < decoded.items.size(); ++index) {
         Item& item = decoded.items[index];
         if (const auto* rejection = std::get_if<Rejection>(&item)) {
             if (refused) refused(index, *rejection);
-            quarantine(decoded.address, *rejection, message, now, into);
+            quarantine(decoded.address, *rejection, message, now, into, std::exchange(first, false));
             continue;
         }
         Admission::Admitted admitted = admission_.admit(
@@ -41,11 +42,12 @@ void Reception::admit(Decoded&& decoded, const store::Incoming& message, const N
 }
 
 void Reception::quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                           const store::Incoming& message, const Now& now, store::Submission& into) {
+                           const store::Incoming& message, const Now& now, store::Submission& into,
+                           bool first) {
     ++counts_.rejected;
     ++counts_.rejected_by_type[std::string(slug(rejection.type))];
     observed(message, "rejected", rejection.id, slug(rejection.type));
-    into.events.push_back(admission_.quarantine(address, rejection, message, now));
+    into.events.push_back(admission_.quarantine(address, rejection, message, now, first));
 }
 
 void Reception::take_back(const store::Submission& submission) {

@@ -44,7 +44,8 @@ class Reception {
                store::Submission& into, const Refused& refused);
     // The same for a message that is not decoded.
     void quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                    const store::Incoming& message, const Now& now, store::Submission& into);
+                    const store::Incoming& message, const Now& now, store::Submission& into,
+                    bool first = true);
     // What was admitted into `submission` will not be stored: its persons count as unknown again.
     void take_back(const store::Submission& submission);
 

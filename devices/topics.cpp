@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::size_t kind_max = 32;
 constexpr std::size_t name_max = 64;
+constexpr std::size_t response_topic_bytes_max = 512;
+// Mosquitto ends the connection of whoever publishes to a topic of more than 200 levels: it would be ours.
+constexpr std::ptrdiff_t response_topic_slashes_max = 16;
 // What the gateway says of itself: "/stores/{store}/gateway/{id}" and "store.system.gap.v1". A device that
 // could speak so could explain away events of others.
 constexpr std::array<std::string_view, 2> kinds_of_the_gateway = {"gateway", "system"};
@@ -120,7 +123,8 @@ bool may_answer_on(std::string_view response_topic, const DeviceAddress& address
     prefix += address.key();
     prefix += '/';
     if (!response_topic.starts_with(prefix) || response_topic.size() == prefix.size() ||
-        response_topic.size() > 512)
+        response_topic.size() > response_topic_bytes_max ||
+        std::count(response_topic.begin(), response_topic.end(), '/') > response_topic_slashes_max)
         return false;
     if (response_topic.find_first_of(std::string_view("+#\0", 3)) != std::string_view::npos) return false;
     std::optional<std::string_view> rest = response_topic.substr(prefix.size());

@@ -303,5 +303,27 @@ TEST_F(IntakeTest, TheObserverSeesEveryItemAndNothingOfItsContent) {
     EXPECT_THAT(seen, ElementsAre(search + " admitted a 20 ", search + " rejected  20 not-an-object"));
 }
 
+// Half a megabyte of properties with an array of 10,000 numbers once became 5 GB of quarantine.
+TEST_F(IntakeTest, LongPropertiesGoWithTheFirstBadItemOfAMessageOnly) {
+    const auto bytes_in_quarantine = [this] {
+        std::size_t bytes = 0;
+        for (const std::string& line : stored(Stream::quarantine)) bytes += line.size();
+        return bytes;
+    };
+    store::Incoming long_ones = message("touchpoint/v1/kiosk/k7/event/search", "[1,2,3,4]");
+    long_ones.user_properties = {{"note", std::string(50'000, 'x')}};
+    arrives(long_ones);
+    run();
+    EXPECT_THAT(stored(Stream::quarantine), SizeIs(4));
+    EXPECT_THAT(stored(Stream::quarantine)[0], HasSubstr("sealed_properties"));
+    EXPECT_THAT(stored(Stream::quarantine)[1], Not(HasSubstr("sealed_properties")));
+    EXPECT_LT(bytes_in_quarantine(), 80'000u);
+    store::Incoming short_ones = message("touchpoint/v1/kiosk/k7/event/search", "[1,2]");
+    short_ones.user_properties = {{"session", "s1"}};
+    arrives(short_ones);
+    run();
+    EXPECT_THAT(stored(Stream::quarantine)[5], HasSubstr("sealed_properties"));
+}
+
 }  // namespace
 }  // namespace touchpoint::devices
