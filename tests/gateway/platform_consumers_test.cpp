@@ -117,7 +117,7 @@ TEST_F(ConsumersTest, APushDestinationsNameIsNotForPulling) {
 }
 
 TEST_F(ConsumersTest, NamesAndBodiesAreChecked) {
-    for (const std::string name : {"CRM", "a_b", "a%20b", std::string(65, 'a').c_str()})
+    for (const std::string& name : std::vector<std::string>{"CRM", "a_b", "a%20b", std::string(65, 'a')})
         EXPECT_EQ(ask("PUT", "/v1/consumers/" + name).status, 400) << name;
     EXPECT_EQ(ask("PUT", "/v1/consumers/" + std::string(64, 'a')).status, 201);
     for (const std::string body : {"[]", "{", R"({"streams":[]})", R"({"streams":["sale"]})",
