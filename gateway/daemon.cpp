@@ -48,7 +48,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds tick_every{250};
 // Topic and properties of one message (devices/README.md, "Limits"); what has more goes to quarantine.
-constexpr std::size_t properties_bytes_max = 512u << 10;
+constexpr std::size_t properties_bytes_max = 64u << 10;
 // An orderly stop, together under two seconds.
 constexpr milliseconds stop_answers_max{300};  // receipts for what is already here
 constexpr milliseconds stop_link_max{500};

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace touchpoint::devices {
 namespace {
 
@@ -49,11 +52,15 @@ TEST(TopicTest, AnAnswerGoesOnlyBelowTheDevicesOwnPrefixAndNeverBackToUs) {
     EXPECT_TRUE(may_answer_on("touchpoint/v1/kiosk/k7/receipt", k7));
     EXPECT_TRUE(may_answer_on("touchpoint/v1/kiosk/k7/res/r1", k7));
     EXPECT_TRUE(may_answer_on("touchpoint/v1/kiosk/k7/my/own/place", k7));
-    for (const char* text :
-         {"", "touchpoint/v1/kiosk/k7", "touchpoint/v1/kiosk/k7/", "touchpoint/v1/kiosk/k8/receipt",
-          "touchpoint/v1/kiosk/k77/receipt", "other", "touchpoint/v1/kiosk/k7/event/search",
-          "touchpoint/v1/kiosk/k7/event", "touchpoint/v1/kiosk/k7/status", "touchpoint/v1/kiosk/k7/req/x",
-          "touchpoint/v1/kiosk/k7/+", "touchpoint/v1/kiosk/k7/#"})
+    // Mosquitto ends the connection of who publishes to more than 200 levels: an answer would end ours.
+    const std::string many_levels = "touchpoint/v1/kiosk/k7/res" + std::string(17 - 4, '/') + "x";
+    const std::string far_too_many = "touchpoint/v1/kiosk/k7/res" + std::string(300, '/');
+    EXPECT_TRUE(may_answer_on("touchpoint/v1/kiosk/k7/res" + std::string(16 - 4, '/') + "x", k7));
+    for (const std::string& text : std::vector<std::string>{
+             "", "touchpoint/v1/kiosk/k7", "touchpoint/v1/kiosk/k7/", "touchpoint/v1/kiosk/k8/receipt",
+             "touchpoint/v1/kiosk/k77/receipt", "other", "touchpoint/v1/kiosk/k7/event/search",
+             "touchpoint/v1/kiosk/k7/event", "touchpoint/v1/kiosk/k7/status", "touchpoint/v1/kiosk/k7/req/x",
+             "touchpoint/v1/kiosk/k7/+", "touchpoint/v1/kiosk/k7/#", many_levels, far_too_many})
         EXPECT_FALSE(may_answer_on(text, k7)) << text;
 }
 
