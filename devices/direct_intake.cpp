@@ -10,7 +10,8 @@ namespace touchpoint::devices {
 void DirectIntake::take(store::Incoming message, std::function<void(Answer)> done) {
     Answer answer;
     // Before anything is admitted: what was admitted is counted and shown.
-    if (waiting_.size() >= waiting_max || !parts_.store.has_room(1)) {
+    // The room behind the bound is for what the journal holds: the sender of this still has it.
+    if (waiting_.size() >= waiting_max || parts_.store.disk_full() || !parts_.store.has_room(1)) {
         answer.busy = true;
         return done(std::move(answer));
     }

@@ -84,6 +84,8 @@ std::string_view title(unsigned status) {
             return "Not found";
         case 405:
             return "Method not allowed";
+        case 406:
+            return "Not acceptable";
         case 408:
             return "Request took too long";
         case 409:

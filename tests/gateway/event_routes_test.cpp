@@ -32,7 +32,7 @@ class EventRoutesTest : public testing::Test {
         cache_ = std::move(*store::Cache::open({folder_.path() / "cache"}));
         store::EventStore::Options options;
         options.folder = folder_.path() / "events";
-        options.bytes_max = 64u << 20;
+        options.bytes_max = bytes_max_;
         options.boot_id = "boot";
         // Nobody waits for company: a request starts its own commit.
         options.commit_interval = std::chrono::hours(1);
@@ -80,6 +80,8 @@ class EventRoutesTest : public testing::Test {
         for (const auto& event : slice->events) lines.emplace_back(event.members);
         return lines;
     }
+
+    static constexpr std::uint64_t bytes_max_ = 4u << 20;
 
     tests::TempFolder folder_;
     ManualClock clock_;
@@ -190,6 +192,23 @@ TEST_F(EventRoutesTest, WhenTheStoreTakesNothingTheAnswerIs503AndNothingIsKept) 
     const auto again =
         admission_->admit({"kiosk", "k7"}, "identify", report, {}, devices::Now::of(clock_), 0);
     EXPECT_TRUE(again.identity.has_value());
+}
+
+// Behind the bound there is room for what the journal took over from the broker: not for a sender who can
+// wait.
+TEST_F(EventRoutesTest, AtItsBoundTheStoreTakesNothingMoreFromRequests) {
+    std::uint64_t noise = 88172645463325252u;
+    std::string answer;
+    for (int sale = 0; sale < 100 && !answer.starts_with("HTTP/1.1 503"); ++sale) {
+        std::string text;
+        for (int i = 0; i < 15'000; ++i) {  // does not compress
+            noise ^= noise << 13, noise ^= noise >> 7, noise ^= noise << 17;
+            text += std::to_string(noise % 10'000'000'000'000u);
+        }
+        answer = post("?device=pos/t1&event=sale", R"({"note":")" + text + "\"}");
+    }
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503"));
+    EXPECT_LT(store_->stats().live_bytes, bytes_max_ + (1u << 20));
 }
 
 // A token of a device: the server puts it into the request; here the route is asked itself.
