@@ -1,9 +1,10 @@
-"""The six benchmarks. Each yields rows: what was measured, the figure, its goal. README.md says how to read them."""
+"""The seven benchmarks. Each yields rows: what was measured, the figure, its goal. README.md says how to read them."""
 import json
 import statistics
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from harness import PAGE, Failed, Shop, wait_for
 
@@ -267,4 +268,40 @@ def f(size):
             yield row("f", f"sales at {rate}/s: receipt p99", got["p99_ms"], "ms", **goals[1], max_ms=got["max_ms"])
 
 
-BENCHES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f}
+# (g) ---------------------------------------------------------------------------------------------------------------
+def g(size):
+    """A till's receipts at 5/s, alone and beside attack.py, in turns."""
+    ratios, alone, attacked, rates = [], [], [], {}
+    with Shop(size.build) as shop:
+        shop.start_broker()
+        shop.start_platform()
+        shop.start_gateway(push=True, guarded=True)
+        shop.wait_connected()
+
+        def sales(seed):
+            got = shop.load(5 * size.latency_seconds, rate=5, receipts=True, connections=1, seed=seed)
+            if got["receipts"] != got["events"]:
+                raise Failed(f"{got['receipts']} receipts for {got['events']} sales")
+            return got["p99_ms"]
+
+        sales(1)  # the device is known, the file filled ahead
+        for repetition in range(size.repeat):
+            alone.append(sales(2 * repetition + 2))
+            attack = subprocess.Popen(["nice", "python3", Path(__file__).parent / "attack.py", "--mqtt",
+                                       str(shop.broker_port), "--http", str(shop.http_port)], stdout=subprocess.PIPE,
+                                      text=True)
+            try:
+                time.sleep(2)  # every slow connection is there
+                attacked.append(sales(2 * repetition + 3))
+            finally:
+                attack.terminate()
+                rates = json.loads(attack.communicate(timeout=30)[0])
+            ratios.append(attacked[-1] / alone[-1])
+        shop.gateway.check()
+    yield row("g", "a till's receipt p99 under attack over alone", statistics.median(ratios), "ratio", most=2,
+              **spread(ratios), attacks_per_s=rates)
+    yield row("g", "alone", statistics.median(alone), "ms")
+    yield row("g", "under attack", statistics.median(attacked), "ms")
+
+
+BENCHES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g}

@@ -1,5 +1,6 @@
 """The programs that a benchmark starts, each in a folder of its own on free ports, and what can be read of them."""
 import contextlib
+import hashlib
 import json
 import mmap
 import os
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 
 START_S = 60  # longest wait for a program to be ready
+TOKEN = "tp_bench_" + "0" * 43
 PAGE = 4096
 
 
@@ -40,7 +42,8 @@ def wait_for(what, ready, deadline_s=START_S, every_s=0.02):
 
 def get(url, body=None):
     request = urllib.request.Request(url, data=body, method="POST" if body else "GET",
-                                     headers={"Content-Type": "application/json"} if body else {})
+                                     headers={"Content-Type": "application/json"} if body else
+                                     {"Authorization": f"Bearer {TOKEN}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read().decode()
 
@@ -120,11 +123,18 @@ class Shop:
     def summary(self):
         return json.loads(get(f"http://127.0.0.1:{self.platform_port}/summary"))
 
-    def start_gateway(self, push=False, env=None, calls=False):
-        """Returns the seconds from its start to READY=1."""
+    def start_gateway(self, push=False, env=None, calls=False, guarded=False):
+        """Returns the seconds from its start to READY=1. `guarded`: with a token, and limits for clients on this machine."""
         config = (f'[gateway]\nid = "gw-bench"\nstore = "s1"\n[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker_port}"\n'
                   f'[store]\npath = "{self.folder}/data"\njournal_path = "{self.journal}"\n'
-                  f'[http.local]\nlisten = "127.0.0.1:{self.http_port}"\n[control]\nsocket = "{self.folder}/c.sock"\n')
+                  f'[http.local]\nlisten = "127.0.0.1:{self.http_port}"\n{"limit_loopback = true" if guarded else ""}\n'
+                  f'[control]\nsocket = "{self.folder}/c.sock"\n')
+        if guarded:
+            tokens = self.folder / "tokens.toml"
+            tokens.write_text(f'[[token]]\nid = "bench"\nrole = "technician"\nhash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"\n'
+                              'created = "2026-01-01T00:00:00.000Z"\n')
+            tokens.chmod(0o640)
+            config += f'[auth]\ntokens_file = "{tokens}"\n'
         if push:
             config += (f'[[uplink.push]]\nname = "platform"\nurl = "http://127.0.0.1:{self.platform_port}/events"\n'
                        "retry_first_ms = 100\nretry_max_ms = 200\n")
