@@ -70,9 +70,19 @@ struct MqttLinkTest : testing::Test {
     }
     // Publishes as a device would; fails the test when mosquitto_pub does.
     void publish(const std::string& topic, const std::string& payload, std::vector<std::string> more = {}) {
-        std::vector<std::string> arguments = {
-            "mosquitto_pub", "-p", std::to_string(broker.port()), "-V", "5", "-q", "1", "-t", topic, "-m",
-            payload};
+        std::vector<std::string> arguments = {"mosquitto_pub",
+                                              "-h",
+                                              "127.0.0.1",
+                                              "-p",
+                                              std::to_string(broker.port()),
+                                              "-V",
+                                              "5",
+                                              "-q",
+                                              "1",
+                                              "-t",
+                                              topic,
+                                              "-m",
+                                              payload};
         arguments.insert(arguments.end(), more.begin(), more.end());
         tests::Process pub(arguments, folder.path() / "pub.log");
         ASSERT_EQ(pub.wait(), 0) << tests::read_file(folder.path() / "pub.log");
@@ -195,8 +205,8 @@ TEST_F(MqttLinkTest, OneWakeUpForManyMessagesUntilItIsRearmed) {
 
 TEST_F(MqttLinkTest, AnswersReachTheDeviceWithTheirCorrelationData) {
     connect();
-    tests::Process sub({"mosquitto_sub", "-p", std::to_string(broker.port()), "-V", "5", "-C", "1", "-W",
-                        "20", "-t", "touchpoint/v1/kiosk/k7/receipt", "-F", "%D %p"},
+    tests::Process sub({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(broker.port()), "-V", "5",
+                        "-C", "1", "-W", "20", "-t", "touchpoint/v1/kiosk/k7/receipt", "-F", "%D %p"},
                        folder.path() / "sub.log");
     std::optional<int> status;
     ASSERT_TRUE(wait_for([&] {
@@ -213,8 +223,8 @@ TEST_F(MqttLinkTest, WhenItIsGoneWithoutAWordEverybodyReadsItInTheStatus) {
     ASSERT_TRUE(link->publish("touchpoint/v1/gateway/status", "{\"state\":\"online\"}", 1, true));
     ASSERT_EQ(cut_connections_to(broker.port()), 1);
     ASSERT_TRUE(wait_for([&] { return lost() == 1; }));
-    tests::Process sub({"mosquitto_sub", "-p", std::to_string(broker.port()), "-C", "1", "-W", "20", "-t",
-                        "touchpoint/v1/gateway/status"},
+    tests::Process sub({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(broker.port()), "-C", "1",
+                        "-W", "20", "-t", "touchpoint/v1/gateway/status"},
                        folder.path() / "sub.log");
     EXPECT_EQ(sub.wait(), 0);
     EXPECT_EQ(tests::read_file(folder.path() / "sub.log"), "{\"state\":\"offline\"}\n");

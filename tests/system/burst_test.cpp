@@ -79,7 +79,7 @@ TEST(BurstTest, ABurstFarBeyondTheJournalClosesTheLinkInTimeAndNothingIsLost) {
 
     write_file(folder.path() / "lines", burst());
     Process pub({"sh", "-c",
-                 "exec mosquitto_pub -p " + std::to_string(broker.port()) +
+                 "exec mosquitto_pub -h 127.0.0.1 -p " + std::to_string(broker.port()) +
                      " -q 1 -l -t touchpoint/v1/kiosk/k7/event/view <" + (folder.path() / "lines").string()},
                 folder.path() / "pub.log");
     ASSERT_EQ(pub.wait(), 0) << read_file(folder.path() / "pub.log");

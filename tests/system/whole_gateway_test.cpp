@@ -35,7 +35,8 @@ class WholeGatewayTest : public ::testing::Test {
     bool publish(const std::string& topic, const std::string& payload,
                  const std::vector<std::string>& more = {}) {
         std::vector<std::string> arguments = {
-            "mosquitto_pub", "-p", std::to_string(broker_.port()), "-q", "1", "-t", topic, "-m", payload};
+            "mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
+            topic,           "-m", payload};
         arguments.insert(arguments.end(), more.begin(), more.end());
         Process pub(arguments, folder_.path() / "pub.log");
         return pub.wait() == 0;
@@ -82,8 +83,8 @@ TEST_F(WholeGatewayTest, AnEventOfAKioskReachesThePlatform) {
 TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
-    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
-                      "touchpoint/v1/pos/t1/receipt"},
+    Process listener({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(broker_.port()), "-q", "1",
+                      "-t", "touchpoint/v1/pos/t1/receipt"},
                      heard);
     ASSERT_TRUE(wait_for([&] {  // until the listener hears, the same event again and again
         publish("touchpoint/v1/pos/t1/event/sale", R"({"event_id":"s-1","total":"12.30","currency":"EUR"})");
@@ -135,8 +136,8 @@ TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
     {
-        Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
-                          "touchpoint/v1/pos/t1/receipt"},
+        Process listener({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(broker_.port()), "-q", "1",
+                          "-t", "touchpoint/v1/pos/t1/receipt"},
                          heard);
         ASSERT_TRUE(wait_for([&] {
             publish("touchpoint/v1/pos/t1/event/sale",
@@ -159,8 +160,8 @@ TEST_F(WholeGatewayTest, WhatWasReceiptedSurvivesAPowerCut) {
 TEST_F(WholeGatewayTest, ABadMessageIsToldToItsDeviceAndKept) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
-    Process listener({"mosquitto_sub", "-p", std::to_string(broker_.port()), "-q", "1", "-t",
-                      "touchpoint/v1/kiosk/k7/rejected"},
+    Process listener({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(broker_.port()), "-q", "1",
+                      "-t", "touchpoint/v1/kiosk/k7/rejected"},
                      heard);
     ASSERT_TRUE(wait_for([&] {
         publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":)");

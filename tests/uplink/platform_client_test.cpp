@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -156,12 +157,19 @@ TEST_F(PlatformClientTest, AnAnswerBeyondItsBoundIsNotTaken) {
     EXPECT_THAT(answer.error, StartsWith("answer: "));
 }
 
-TEST_F(PlatformClientTest, ANameIsLookedUpAndAMissingOneIsSaid) {
-    auto platform = server();
-    EXPECT_EQ(post_once(to("http://localhost:" + std::to_string(platform->port()) + "/events")).status, 200);
+TEST_F(PlatformClientTest, AMissingNameIsSaid) {
     PushOptions nowhere = to("http://touchpoint.invalid/");
     nowhere.timeout = seconds(2);
     EXPECT_THAT(post_once(nowhere).error, HasSubstr("name lookup"));
+}
+
+TEST_F(PlatformClientTest, ANameIsLookedUp) {
+    addrinfo* found = nullptr;
+    if (getaddrinfo("localhost", nullptr, nullptr, &found) != 0)
+        GTEST_SKIP() << "this machine does not know the name localhost: it has no /etc/hosts";
+    freeaddrinfo(found);
+    auto platform = server();
+    EXPECT_EQ(post_once(to("http://localhost:" + std::to_string(platform->port()) + "/events")).status, 200);
 }
 
 TEST_F(PlatformClientTest, ReadsTheBearerTokenAtEveryConnect) {
