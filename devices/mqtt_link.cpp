@@ -21,11 +21,16 @@ namespace {
 constexpr std::chrono::seconds connect_timeout{10};
 // What was published before gets this long to leave. Messages still come in, and need room in the journal.
 constexpr std::chrono::milliseconds disconnect_after{100};
-// Beyond the journal's soft bound at most so many bytes are taken between two pauses (13 MB/s): the default
-// reserve of 48 MB then lasts for more than three seconds. A burst of large arrays would fill it in a fifth
-// of one.
+// Beyond the journal's soft bound the callback pauses after so many bytes (13 MB/s), and longer the less of
+// the reserve is left: a burst of large arrays would fill 48 MB in a fifth of a second, and on a busy machine
+// loop may need seconds to close the link. The default reserve lasts for more than 20.
 constexpr std::size_t hurried_bytes_max = 64u << 10;
 constexpr std::chrono::milliseconds hurried_pause{5};
+std::chrono::milliseconds pause_for(double reserve_used) {
+    if (reserve_used < 0.5) return hurried_pause;
+    if (reserve_used < 0.75) return 4 * hurried_pause;
+    return 16 * hurried_pause;
+}
 // What everybody reads when we die without a word.
 constexpr const char* will_payload = R"({"state":"offline"})";
 
@@ -236,8 +241,10 @@ class MqttLink::Impl {
         if (!journal_.above_soft_bound()) {
             hurried_bytes_ = 0;
         } else if ((hurried_bytes_ += in.payload.size()) >= hurried_bytes_max) {
+            // A message of the largest size counts as what it is: four.
+            const auto portions = static_cast<int>(hurried_bytes_ / hurried_bytes_max);
             hurried_bytes_ = 0;
-            std::this_thread::sleep_for(hurried_pause);
+            std::this_thread::sleep_for(portions * pause_for(journal_.reserve_used()));
         }
     }
 

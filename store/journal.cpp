@@ -372,6 +372,14 @@ void Journal::decoding(const Frame& frame) noexcept {
 }
 void Journal::decoded() noexcept { header_->decoding.store(0, std::memory_order_release); }
 
+double Journal::reserve_used() const noexcept {
+    const std::uint64_t uncut = uncut_bytes();
+    if (uncut <= options_.soft_bytes) return 0;
+    if (uncut >= options_.hard_bytes) return 1;
+    return static_cast<double>(uncut - options_.soft_bytes) /
+           static_cast<double>(options_.hard_bytes - options_.soft_bytes);
+}
+
 bool Journal::reserve() {
     const std::uint64_t end = end_.load(std::memory_order_acquire);
     std::uint64_t reserved = reserved_.load(std::memory_order_relaxed);

@@ -94,6 +94,8 @@ class Journal {
     std::uint64_t read_position() const noexcept { return read_.load(std::memory_order_acquire); }
     std::uint64_t uncut_bytes() const noexcept { return end() - cut_.load(std::memory_order_acquire); }
     bool above_soft_bound() const noexcept { return uncut_bytes() >= options_.soft_bytes; }
+    // How much of the room between the two bounds is used: 0 to 1.
+    double reserve_used() const noexcept;
     // Half of the soft bound: room enough to open the link again.
     bool below_resume_bound() const noexcept { return uncut_bytes() <= options_.soft_bytes / 2; }
 

@@ -305,9 +305,12 @@ TEST_F(JournalTest, TheSoftBoundSaysStopAndHalfOfItSaysGoOn) {
     EXPECT_FALSE(journal_->below_resume_bound());
     journal_->cut(ends[2]);
     EXPECT_FALSE(journal_->above_soft_bound());
+    EXPECT_EQ(journal_->reserve_used(), 0);
     EXPECT_FALSE(journal_->below_resume_bound());
     journal_->cut(ends[6]);
     EXPECT_TRUE(journal_->below_resume_bound());
+    while (journal_->uncut_bytes() < 150'000) append(std::string(10'000, 'x'));
+    EXPECT_NEAR(journal_->reserve_used(), 0.5, 0.11);
     Result<void> appended;
     for (int i = 0; i < 100 && appended; ++i) appended = journal_->append(message(std::string(10'000, 'x')));
     ASSERT_FALSE(appended);
