@@ -151,7 +151,10 @@ Result<void> Daemon::Impl::open_store() {
     std::error_code made;
     std::filesystem::create_directories(path, made);
     if (made) return fail(Errc::io, "cannot make " + path.string() + ": " + made.message());
-    const bool first_start = !std::filesystem::exists(path / "events" / "data.mdb");
+    std::error_code looked;
+    const bool first_start = !std::filesystem::exists(path / "events" / "data.mdb", looked);
+    if (looked)
+        return fail(Errc::io, "cannot look into " + (path / "events").string() + ": " + looked.message());
 
     run_mark_.emplace((path / "running").string());
     last_end_ = run_mark_->last_end(surroundings_.boot_id, first_start);

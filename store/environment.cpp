@@ -252,7 +252,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     self->map_bytes_ =
         std::min<std::uint64_t>(options.map_bytes, std::numeric_limits<std::size_t>::max() / 4 + 1);
     mdb_env_set_mapsize(handle, static_cast<std::size_t>(self->map_bytes_));
-    const bool made_now = !std::filesystem::exists(options.folder / "data.mdb");
+    std::error_code looked;
+    const bool made_now = !std::filesystem::exists(options.folder / "data.mdb", looked);
     mdb_env_set_maxdbs(handle, options.tables);
     const unsigned flags = MDB_NOTLS | (options.no_meta_sync ? MDB_NOMETASYNC : 0U) |
                            (options.random_access ? MDB_NORDAHEAD : 0U);
@@ -276,7 +277,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
 }
 
 bool Environment::readable(const std::filesystem::path& folder, unsigned tables) {
-    if (!std::filesystem::exists(folder / "data.mdb")) return true;
+    std::error_code looked;
+    if (!std::filesystem::exists(folder / "data.mdb", looked)) return true;  // open() says why it cannot look
     const pid_t child = ::fork();
     if (child == 0) _exit(walk_all_rows(folder.c_str(), tables) ? 0 : 1);
     if (child < 0) return true;  // nobody could look

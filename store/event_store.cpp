@@ -39,7 +39,7 @@ Result<void> EventStore::Impl::open() {
         Result<void> opened = fail(Errc::damaged, "marked as damaged by an earlier run");
         if (options_.look_first && !replaced && !Environment::readable(options_.folder))
             opened = fail(Errc::damaged, "a page of data.mdb is damaged");
-        else if (!std::filesystem::exists(mark))
+        else if (std::error_code looked; !std::filesystem::exists(mark, looked))
             opened = open_environment(replaced ? old_epoch : known);
         if (opened) break;
         if (opened.error().code == Errc::full) return fail(Errc::io, opened.error().context);

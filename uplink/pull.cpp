@@ -142,8 +142,16 @@ void Pull::Impl::describe(std::optional<std::string> consumer, const Done<std::v
     if (consumer) std::erase_if(states, [&](const auto& state) { return state.name != *consumer; });
     if (consumer && states.empty()) return done(pull_consumer(*consumer).error());
     spawn<std::vector<PullPicture>>(
-        pictures(std::move(states)),
+        described(std::move(states)),
         [self = shared_from_this(), done](auto result) { done(std::move(result)); });
+}
+
+// What came with a read may not be written yet: a position is shown when a crash cannot take it back.
+asio::awaitable<Pulled<std::vector<PullPicture>>> Pull::Impl::described(
+    std::vector<store::ConsumerState> states) {
+    if (auto refused = co_await durable()) co_return std::move(*refused);
+    auto all = co_await pictures(std::move(states));
+    co_return all;
 }
 
 asio::awaitable<Pulled<PullPicture>> Pull::Impl::picture(std::string consumer) {

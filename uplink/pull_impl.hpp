@@ -92,6 +92,8 @@ class Pull::Impl : public std::enable_shared_from_this<Pull::Impl> {
     boost::asio::awaitable<Pulled<PullPicture>> acknowledged(std::string consumer);
     boost::asio::awaitable<Pulled<std::monostate>> erased();
     boost::asio::awaitable<Pulled<PullPicture>> sought(std::string consumer, PullPlace place);
+    boost::asio::awaitable<Pulled<std::vector<PullPicture>>> described(
+        std::vector<store::ConsumerState> states);
     boost::asio::awaitable<Pulled<std::vector<PullPicture>>> pictures(
         std::vector<store::ConsumerState> states);
     boost::asio::awaitable<Pulled<GapsPage>> gap_page(GapsWanted wanted);

@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
 enum Type : std::uint8_t { connack = 2, publish_type = 3, puback = 4, suback = 9, disconnect = 14 };
+constexpr std::size_t no_keepalive = 0;  // it sends no pings
+
 enum Property : char { content_type_is = 3, response_topic_is = 8, correlation_is = 9, user_is = 38 };
 
 std::string variable(std::size_t value) {
@@ -60,7 +62,7 @@ std::string MqttWire::text(std::string_view value) { return two_bytes(value.size
 
 std::string MqttWire::connect_packet(const std::string& client_id, const std::optional<Will>& will) {
     const char flags = will ? 0x02 | 0x04 | 0x08 : 0x02;  // clean start; a will of QoS 1
-    std::string body = text("MQTT") + '\x05' + flags + two_bytes(60) + '\0' + text(client_id);
+    std::string body = text("MQTT") + '\x05' + flags + two_bytes(no_keepalive) + '\0' + text(client_id);
     if (will) body += '\0' + text(will->topic) + text(will->payload);
     return packet(0x10, body);
 }
@@ -185,6 +187,23 @@ std::optional<int> MqttWire::publish(const std::string& topic, std::string_view 
     const auto answer = await(puback, std::chrono::seconds(20));
     if (!answer) return std::nullopt;
     return answer->body.size() > 2 ? static_cast<unsigned char>(answer->body[2]) : 0;
+}
+
+bool MqttWire::publish_all(const std::vector<std::string>& topics, std::string_view payload) {
+    constexpr std::size_t at_once = 100;
+    for (std::size_t first = 0; first < topics.size(); first += at_once) {
+        const std::size_t last = std::min(first + at_once, topics.size());
+        std::string packets;
+        for (std::size_t i = first; i < last; ++i)
+            packets +=
+                packet(0x32, text(topics[i]) + two_bytes(++last_packet_) + '\0' + std::string(payload));
+        if (!send(packets)) return false;
+        for (std::size_t i = first; i < last; ++i) {
+            const auto answer = await(puback, std::chrono::seconds(20));
+            if (!answer || (answer->body.size() > 2 && answer->body[2] != 0)) return false;
+        }
+    }
+    return true;
 }
 
 std::optional<MqttWire::Message> MqttWire::next(const std::string& topic, milliseconds deadline) {

@@ -45,6 +45,8 @@ class MqttWire {
     std::optional<int> publish(const std::string& topic, std::string_view payload) {
         return publish(topic, payload, Properties());
     }
+    // The same payload on many topics, QoS 1; true when the broker took them all.
+    bool publish_all(const std::vector<std::string>& topics, std::string_view payload);
     // The next message whose topic is `topic`; others that come meanwhile are kept for later.
     std::optional<Message> next(const std::string& topic,
                                 std::chrono::milliseconds deadline = std::chrono::seconds(20));

@@ -106,6 +106,8 @@ std::string Summary::to_json() const {
                                                       {"holes", holes},
                                                       {"malformed", malformed},
                                                       {"keys_reused", keys_reused},
+                                                      {"again", again},
+                                                      {"refused", refused},
                                                       {"requests", requests},
                                                       {"batches", batches},
                                                       {"bytes", bytes},
@@ -154,24 +156,24 @@ bool Ledger::take(std::string_view event) {
             "gap, its range");
         return false;
     }
-    Numbered& numbered =
-        streams_[{std::string(seen.gateway), std::string(seen.epoch), std::string(seen.stream)}];
-    if (seen.gap) return take_gap(numbered, seen.first, seen.sequence);
+    Numbered& stream = numbered(seen.gateway, seen.epoch, seen.stream);
+    if (seen.gap) return take_gap(stream, seen.first, seen.sequence, seen.stream);
 
-    const std::uint64_t have = numbered.content.size();
+    const std::uint64_t have = stream.content.size();
     if (seen.sequence <= have) {
-        const std::uint64_t held = numbered.content[seen.sequence - 1];
+        const std::uint64_t held = stream.content[seen.sequence - 1];
         if (held == seen.content || held == explained_by_gap) {
-            ++summary_.repeats;
+            repeated(stream, seen.sequence, seen.stream);
             return false;
         }
         ++summary_.changed;
         error("changed content: " + std::string(seen.stream) + " " + std::to_string(seen.sequence));
         return false;
     }
-    if (!follows(have, seen.sequence, seen.stream)) return false;
-    numbered.content.push_back(seen.content);
-    ++numbered.events;
+    if (filtered_) stream.content.resize(seen.sequence - 1, explained_by_gap);
+    if (!follows(stream.content.size(), seen.sequence, seen.stream)) return false;
+    stream.content.push_back(seen.content);
+    ++stream.events;
     ++summary_.events;
     return true;
 }
@@ -179,18 +181,47 @@ bool Ledger::take(std::string_view event) {
 void Ledger::refuse(std::string_view event) {
     const Seen seen = look_at(event);
     if (!seen.whole) return;
-    Numbered& numbered =
-        streams_[{std::string(seen.gateway), std::string(seen.epoch), std::string(seen.stream)}];
-    if (seen.sequence == numbered.content.size() + 1) numbered.content.push_back(explained_by_gap);
+    Numbered& stream = numbered(seen.gateway, seen.epoch, seen.stream);
+    if (seen.sequence == stream.content.size() + 1) stream.content.push_back(explained_by_gap);
 }
 
-bool Ledger::take_gap(Numbered& numbered, std::uint64_t first, std::uint64_t last) {
+void Ledger::begin(std::string_view epoch, std::string_view stream, std::uint64_t position) {
+    begins_[{std::string(epoch), std::string(stream)}] = position;
+}
+
+void Ledger::acknowledged() {
+    for (auto& [where, numbered] : streams_) numbered.acknowledged = numbered.content.size();
+}
+
+void Ledger::acknowledged_perhaps() {
+    for (auto& [where, numbered] : streams_) numbered.acknowledged = 0;
+}
+
+Ledger::Numbered& Ledger::numbered(std::string_view gateway, std::string_view epoch,
+                                   std::string_view stream) {
+    const auto [place, fresh] =
+        streams_.try_emplace({std::string(gateway), std::string(epoch), std::string(stream)});
+    if (fresh)
+        if (const auto begin = begins_.find({std::string(epoch), std::string(stream)});
+            begin != begins_.end())
+            place->second.content.resize(begin->second, explained_by_gap);
+    return place->second;
+}
+
+void Ledger::repeated(const Numbered& numbered, std::uint64_t sequence, std::string_view stream) {
+    ++summary_.repeats;
+    if (sequence > numbered.acknowledged) return;
+    ++summary_.again;
+    error("given again after it was acknowledged: " + std::string(stream) + " " + std::to_string(sequence));
+}
+
+bool Ledger::take_gap(Numbered& numbered, std::uint64_t first, std::uint64_t last, std::string_view stream) {
     const std::uint64_t have = numbered.content.size();
     if (last <= have) {
-        ++summary_.repeats;
+        repeated(numbered, last, stream);
         return false;
     }
-    if (first > have + 1 && !follows(have, first, "system.gap")) return false;
+    if (!filtered_ && first > have + 1 && !follows(have, first, "system.gap")) return false;
     numbered.content.resize(last, explained_by_gap);
     ++summary_.gaps;
     return true;
