@@ -122,7 +122,7 @@ struct Memory {
     }
 };
 
-class PullTest : public ::testing::Test {
+class PullersTest : public ::testing::Test {
   protected:
     void SetUp() override {
         auto started = platform::Server::start({});
@@ -240,7 +240,7 @@ class PullTest : public ::testing::Test {
     std::unique_ptr<GatewayProcess> gateway_;
 };
 
-TEST_F(PullTest, ThreePullersOfDifferentSpeedHaveEveryEventOnceThroughKillsWhilePushRuns) {
+TEST_F(PullersTest, ThreePullersOfDifferentSpeedHaveEveryEventOnceThroughKillsWhilePushRuns) {
     const auto began = std::chrono::steady_clock::now();
     const std::uint32_t events = events_wanted();
     const std::uint32_t tenth = events / 10;
@@ -338,7 +338,7 @@ TEST_F(PullTest, ThreePullersOfDifferentSpeedHaveEveryEventOnceThroughKillsWhile
 
 // An acknowledgement that rides on a read waits for the next write; who asks meanwhile must not be shown what
 // a crash takes back.
-TEST_F(PullTest, WhatIsShownAsAcknowledgedIsStillSoAfterAKill) {
+TEST_F(PullersTest, WhatIsShownAsAcknowledgedIsStillSoAfterAKill) {
     gateway_->stop();
     fs::create_directories(gateway_->config().parent_path() / "conf.d");
     write_file(gateway_->config().parent_path() / "conf.d" / "slow.toml",

@@ -77,6 +77,43 @@ TEST(LedgerTest, MembersInsideDataAreNotTheEvents) {
     EXPECT_EQ(ledger.summary().streams.at(0).gateway_id, "g");
 }
 
+TEST(LedgerTest, WhatWasAcknowledgedMustNotComeAgain) {
+    Ledger ledger;
+    ledger.take(event(1));
+    EXPECT_FALSE(ledger.take(event(1)));
+    EXPECT_EQ(ledger.counts().error_count(), 0u) << "the answer may have been lost";
+    ledger.acknowledged();
+    EXPECT_FALSE(ledger.take(event(1)));
+    EXPECT_EQ(ledger.counts().again, 1u);
+    EXPECT_EQ(ledger.counts().error_count(), 1u);
+}
+
+TEST(LedgerTest, WhatWasPerhapsAcknowledgedMayComeAgain) {
+    Ledger ledger;
+    ledger.take(event(1));
+    ledger.acknowledged();
+    ledger.acknowledged_perhaps();
+    EXPECT_FALSE(ledger.take(event(1)));
+    EXPECT_EQ(ledger.counts().error_count(), 0u);
+}
+
+TEST(LedgerTest, CountsFromWhereAConsumerBegins) {
+    Ledger ledger;
+    ledger.begin("e", "sales", 6);
+    EXPECT_FALSE(ledger.take(event(8)));
+    EXPECT_EQ(ledger.counts().holes, 1u);
+    EXPECT_TRUE(ledger.take(event(7)));
+}
+
+TEST(LedgerTest, WhoAskedForSomeTypesMissesNumbersButGoesForward) {
+    Ledger ledger(true);
+    EXPECT_TRUE(ledger.take(event(3)));
+    EXPECT_TRUE(ledger.take(event(9)));
+    EXPECT_FALSE(ledger.take(event(5)));
+    EXPECT_EQ(ledger.counts().holes, 0u);
+    EXPECT_EQ(ledger.summary().events_in("sales"), 2u);
+}
+
 TEST(SplitTest, SplitsOnlyWhatIsWhole) {
     std::vector<std::string_view> events;
     EXPECT_TRUE(split_array(R"( [ {"a":"]}"} , {"b":[{}]} ] )", events));
