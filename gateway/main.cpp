@@ -1,5 +1,6 @@
 // touchpointd: the command line of the daemon. Everything else is daemon.hpp.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -45,6 +46,8 @@ int cannot_start(const Error& error) {
 }
 
 int run(const std::string& config_file, std::string boot_id) {
+    // Whoever reads our log may go; that is no reason to end.
+    std::signal(SIGPIPE, SIG_IGN);
     config::Loaded loaded = config::load(config_file);
     log_problems(loaded.problems);
     if (!loaded.settings) return bad_start;

@@ -9,9 +9,11 @@ Nothing outside a temporary folder and build/ is touched; every port is one that
 simulator's ledger with the platform's file (tools/verify-ledger), not the gateway's counters.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -40,11 +42,15 @@ def interrupt(number, frame):
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    # Below the ports of outgoing connections: one of those can be gone again before somebody listens on it.
+    ports = []
+    for port in random.sample(range(20_000, 32_000), 200):
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failed("no port is free")
 
 
 def get(url, body=None):

@@ -5,6 +5,7 @@ import json
 import mmap
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -25,8 +26,12 @@ class Failed(Exception):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
+    # Below the ports of outgoing connections: one of those can be gone again before somebody listens on it.
+    for port in random.sample(range(20_000, 32_000), 200):
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+    raise Failed("no port is free")
 
 
 def wait_for(what, ready, deadline_s=START_S, every_s=0.02):

@@ -6,6 +6,7 @@ import ctypes
 import http.client
 import json
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -16,10 +17,22 @@ PATIENCE_S = 60  # on a loaded machine
 ROLES = ("device", "app", "platform", "technician")
 
 
+PORTS = range(20_000, 32_000)  # below those of outgoing connections, as in tests/support/process.cpp
+reserved = []  # sockets: a port is ours for the life of this process
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in random.sample(PORTS, 200):
+        ours = socket.socket(socket.AF_UNIX)
+        try:
+            ours.bind(f"\0touchpoint-test-port-{port}")
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            ours.close()
+            continue
+        reserved.append(ours)
+        return port
+    raise SystemExit("openapi: no port is free")
 
 
 def die_with_us():
