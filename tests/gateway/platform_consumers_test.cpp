@@ -18,11 +18,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-const std::string crm = "/v1/consumers/crm";
-const std::string events = crm + "/events";
-
-std::string cursor_json(const std::string& cursor) { return R"({"cursor":")" + cursor + R"("})"; }
-
 class ConsumersTest : public PlatformShop {
   protected:
     void SetUp() override {

@@ -24,11 +24,6 @@ using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
 
-const std::string crm = "/v1/consumers/crm";
-const std::string events = crm + "/events";
-
-std::string cursor_json(const std::string& cursor) { return R"({"cursor":")" + cursor + R"("})"; }
-
 class PullTest : public PlatformShop {
   protected:
     void SetUp() override { open(); }

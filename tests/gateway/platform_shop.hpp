@@ -22,6 +22,12 @@
 
 namespace touchpoint::tests {
 
+// The consumer that most tests read as.
+inline const std::string crm = "/v1/consumers/crm";
+inline const std::string events = crm + "/events";
+
+inline std::string cursor_json(const std::string& cursor) { return R"({"cursor":")" + cursor + R"("})"; }
+
 struct HttpAnswer {
     int status = 0;
     std::map<std::string, std::string> headers;  // names in lower case

@@ -57,24 +57,24 @@ TEST_F(HostileManyTest, TenThousandDevicesAndMoreAreServedAndTheRegistryHasABoun
 
 TEST_F(HostileManyTest, AFullQuarantineIsListedAndKeepsNothingInMemory) {
     const char* wanted = std::getenv("TOUCHPOINT_HOSTILE_QUARANTINE");
-    const int messages = (wanted != nullptr ? std::stoi(wanted) : 10'000) / 1'000;
+    const int thousands = (wanted != nullptr ? std::stoi(wanted) : 10'000) / 1'000;
     std::string bad = "[1";
     for (int i = 1; i < 1'000; ++i) bad += ",1";
     bad += "]";
     const std::size_t before = anonymous_bytes();
     const double had = horizon("quarantine");
     MqttWire wire(broker_port(), "bad");
-    const std::vector<std::string> topics(static_cast<std::size_t>(messages),
+    const std::vector<std::string> topics(static_cast<std::size_t>(thousands),
                                           "touchpoint/v1/kiosk/k7/event/search");
     ASSERT_TRUE(wire.publish_all(topics, bad));
-    ASSERT_TRUE(wait_for([&] { return horizon("quarantine") >= had + messages * 1'000; }, seconds(600)))
+    ASSERT_TRUE(wait_for([&] { return horizon("quarantine") >= had + thousands * 1'000; }, seconds(600)))
         << horizon("quarantine");
     status_answers();
     EXPECT_THAT(newest_in_quarantine(), testing::HasSubstr("not-an-object"));
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
     EXPECT_LT(anonymous_bytes(), before + memory_grows_max);
 #endif
-    std::cout << messages * 1'000 << " in quarantine: RssAnon " << before / 1024 << " to "
+    std::cout << thousands * 1'000 << " in quarantine: RssAnon " << before / 1024 << " to "
               << anonymous_bytes() / 1024 << " KiB, status in " << took_ << " s\n";
     a_sale_goes_through();
 }
