@@ -228,7 +228,8 @@ TEST_F(HttpBoundsTest, AClientThatIsStillSendingReadsWhyItWasRefused) {
 TEST_F(HttpBoundsTest, ManySlowClientsLoseTheirPlaces) {
     HttpLimits limits;
     limits.connections_max = 8;
-    limits.read = std::chrono::milliseconds(300);
+    limits.read =
+        std::chrono::milliseconds(3000);  // all of them are there before the first has lost its place
     start(limits);
     std::vector<HttpClient> slow;
     for (std::size_t i = 0; i < limits.connections_max; ++i) {

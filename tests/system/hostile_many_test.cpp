@@ -29,7 +29,7 @@ class HostileManyTest : public HostileShop {
         took_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
         EXPECT_FALSE(text.empty());
         EXPECT_TRUE(ended);
-        EXPECT_LT(took_, 10) << "seconds, also on a busy machine";
+        EXPECT_LT(took_, 30) << "seconds, also on a busy machine";
     }
     double took_ = 0;
 };

@@ -183,23 +183,31 @@ TEST_F(HostileDeviceTest, WhatTheBrokerRefusesIsToldByTheBroker) {
 
 TEST_F(HostileDeviceTest, AResponseTopicOfOthersIsAsIfNotAsked) {
     MqttWire victim(broker_port(), "k8");
-    ASSERT_TRUE(victim.subscribe("touchpoint/v1/kiosk/k8/#"));
-    ASSERT_TRUE(victim.subscribe("other/#"));
+    // (k7/../k8 would be below the own prefix: MQTT knows no parent.)
+    const std::vector<std::string> topics{"touchpoint/v1/kiosk/k8/res/1", "other/x",
+                                          "touchpoint/v1/kiosk/k7/event/again",
+                                          "touchpoint/v1/kiosk/k7/status"};
+    for (const std::string& topic : topics) ASSERT_TRUE(victim.subscribe(topic));
+    ASSERT_TRUE(victim.subscribe("touchpoint/v1/gateway/status"));
+    ASSERT_TRUE(victim.subscribe("other/end"));
     MqttWire device(broker_port(), "k7");
-    int count = 0;
-    for (const char* others :
-         {"touchpoint/v1/kiosk/k8/res/1", "touchpoint/v1/kiosk/k7/../k8/res/1", "other/x",
-          "touchpoint/v1/gateway/status", "$SYS/broker/x", "touchpoint/v1/kiosk/k7/+",
-          "touchpoint/v1/kiosk/k7/event/again", "touchpoint/v1/kiosk/k7/status"}) {
-        const std::string id = "others-" + std::to_string(++count);
-        // Mosquitto may refuse a wildcard there itself.
+    int asked = 0;
+    std::vector<std::string> all = topics;
+    all.insert(all.end(), {"touchpoint/v1/gateway/status", "$SYS/broker/x", "touchpoint/v1/kiosk/k7/+"});
+    for (const std::string& others : all) {
+        const std::string id = "others-" + std::to_string(++asked);
         const auto code = device.publish(search, R"({"event_id":")" + id + "\"}", {others, "c", {}, {}});
-        if (code != 0) continue;
+        if (others.ends_with('+') && code != 0) continue;  // Mosquitto may refuse a wildcard there itself
+        ASSERT_EQ(code, 0) << others;
         EXPECT_THAT(stored("interactions", id), HasSubstr("store.kiosk.search.v1")) << others;
     }
     a_sale_goes_through();
-    EXPECT_FALSE(victim.next("other/x", std::chrono::milliseconds(0)));
-    EXPECT_EQ(victim.waiting("touchpoint/v1/kiosk/k8/res/1"), 0u);
+    // Behind everything that the gateway has said until now.
+    ASSERT_EQ(device.publish("other/end", "{}"), 0);
+    ASSERT_TRUE(victim.next("other/end"));
+    for (const std::string& topic : topics) EXPECT_EQ(victim.waiting(topic), 0u) << topic;
+    while (victim.waiting("touchpoint/v1/gateway/status") > 0)
+        EXPECT_THAT(victim.next("touchpoint/v1/gateway/status")->payload, HasSubstr("\"accepting\":"));
 }
 
 // Mosquitto ends the connection of whoever publishes to a topic of more than 200 levels, and the gateway was

@@ -235,8 +235,9 @@ class Given:
         def fill():  # several at a time: they share a flush
             while not refused.is_set():
                 incompressible = base64.b64encode(os.urandom(740_000)).decode()
-                if full.ask("local", "POST", "/v1/events?event=sale", body=json.dumps({"note": incompressible}),
-                            token=full.tokens["device"]).status == 503:
+                answer = full.ask("local", "POST", "/v1/events?event=sale", body=json.dumps({"note": incompressible}),
+                                  token=full.tokens["device"])
+                if answer.status == 503 and answer.json().get("type") == "busy":  # not only a slow disk
                     refused.set()
         threads = [threading.Thread(target=fill, daemon=True) for _ in range(6)]
         for thread in threads:

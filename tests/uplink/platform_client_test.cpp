@@ -128,7 +128,7 @@ TEST_F(PlatformClientTest, TheDeadlineEndsAnExchangeThatHangs) {
     options.timeout = milliseconds(100);
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_EQ(post_once(options).error, "timed out: answer");
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(15));
 }
 
 TEST_F(PlatformClientTest, CancelEndsAnExchangeAtOnceAndTheNextOneWorks) {
