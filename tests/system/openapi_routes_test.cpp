@@ -51,14 +51,18 @@ class Tables {
     store::SealedBox box_{std::string(32, 'x')};
     store::Worker reader_{"reader"};
     Tail tail_;
-    std::unique_ptr<store::Cache> cache_ = std::move(*store::Cache::open({folder_.path() / "cache"}));
+    std::unique_ptr<store::Cache> cache_ = [this] {
+        auto opened = store::Cache::open({folder_.path() / "cache"});
+        return std::move(*opened);
+    }();
     std::unique_ptr<store::EventStore> store_ = [this] {
         store::EventStore::Options options;
         options.folder = folder_.path() / "events";
         options.bytes_max = 64u << 20;
         options.reserve_bytes = 4u << 20;
         options.boot_id = std::string(32, 'b');
-        return std::move(*store::EventStore::open(options, *cache_, clock_));
+        auto opened = store::EventStore::open(options, *cache_, clock_);
+        return std::move(*opened);
     }();
     devices::AdmissionOptions options_;
     devices::Registry registry_;
