@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 // A trouble that heals by itself within this time is not shown: brokers restart, platforms hiccup.
 constexpr milliseconds broker_grace{10'000};
 constexpr milliseconds platform_grace{60'000};
+constexpr milliseconds address_grace{60'000};  // since the start: the network comes later than we do
 // Of the room for events.
 constexpr std::uint64_t filling_percent = 80;
 constexpr std::uint64_t full_percent = 95;
@@ -249,6 +250,15 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
              "correct the file, or make it anew: touchpoint token create; it is read again by itself",
              "touchpoint token list"});
     for (const ListenerPicture& one : s.http.listeners) {
+        if (one.address_missing && s.uptime >= address_grace)
+            out.push_back(
+                {"listener-address", one.name, Severity::warning,
+                 "this box does not have the address of the listener " + one.name + " (" + one.address + ")",
+                 "Nobody reaches it by HTTP until the box has this address. Events over MQTT are not "
+                 "concerned.",
+                 "is the network cable in, and has the box got its address? else correct http." + one.name +
+                     ".listen in " + std::string(edit_config) + ", then: systemctl restart touchpoint",
+                 "ip address"});
         const std::string check =
             "openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -dates";
         if (!one.certificate_trouble.empty())

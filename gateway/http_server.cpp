@@ -1,6 +1,7 @@
 #include "gateway/http_server.hpp"
 
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -84,6 +85,17 @@ asio::ip::tcp::endpoint tcp_peer(const HttpSocket& socket) {
     return address;
 }
 
+// Whether this machine has the address now: any port of it can be had.
+bool is_here(const asio::ip::tcp::endpoint& endpoint) {
+    const int probe = ::socket(endpoint.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return true;  // not known: nobody is alarmed
+    const asio::ip::tcp::endpoint any_port(endpoint.address(), 0);
+    const bool bound = ::bind(probe, any_port.data(), static_cast<socklen_t>(any_port.size())) == 0;
+    const bool missing = !bound && errno == EADDRNOTAVAIL;
+    ::close(probe);
+    return !missing;
+}
+
 ClientAddress client_address(const asio::ip::tcp::endpoint& endpoint) {
     const auto of = [](const auto& bytes) {
         return ClientAddress::of(
@@ -144,6 +156,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     Result<std::uint16_t> listen_tcp(const std::string& address, std::uint16_t port);
     Result<void> listen_unix(const std::filesystem::path& path, const std::string& group);
     void stop();
+    bool address_is_here() const { return !tcp_address_ || is_here(*tcp_address_); }
     HttpStats stats() const {
         HttpStats now = stats_;
         now.connections = connections_.size();
@@ -176,7 +189,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<HttpResponse> response;  // stays set once it is given: a late reply changes nothing
     };
 
-    Result<void> open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse);
+    static Result<void> open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool tcp);
     void start_accepting(Listener listener);
     HttpTask<> accept(std::shared_ptr<Listener> listener);
     void take(HttpSocket socket, const Guard& guard);
@@ -204,14 +217,22 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     std::vector<std::shared_ptr<Listener>> listeners_;
     std::list<Connection> connections_;
     std::filesystem::path socket_file_;
+    std::optional<asio::ip::tcp::endpoint> tcp_address_;
     HttpStats stats_;
     bool stopped_ = false;
 };
 
-Result<void> HttpServer::Impl::open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse) {
+Result<void> HttpServer::Impl::open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool tcp) {
     error_code error;
     listener.acceptor.open(endpoint.protocol(), error);
-    if (!error && reuse) listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error && tcp) listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    // After a power cut the box is up before its network: an address that comes later is listened on already.
+    // A kernel that does not know the option says so in bind().
+    const int yes = 1;
+    if (!error && tcp && endpoint.protocol().family() == AF_INET)
+        ::setsockopt(listener.acceptor.native_handle(), IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes);
+    if (!error && tcp && endpoint.protocol().family() == AF_INET6)
+        ::setsockopt(listener.acceptor.native_handle(), IPPROTO_IPV6, IPV6_FREEBIND, &yes, sizeof yes);
     if (!error) listener.acceptor.bind(endpoint, error);
     if (!error) listener.acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) return fail(Errc::io, error.message());
@@ -231,6 +252,7 @@ Result<std::uint16_t> HttpServer::Impl::listen_tcp(const std::string& address, s
     local.resize(bound.size());
     std::copy_n(static_cast<const char*>(static_cast<const void*>(bound.data())), bound.size(),
                 static_cast<char*>(static_cast<void*>(local.data())));
+    tcp_address_ = local;
     start_accepting(std::move(listener));
     return local.port();
 }
@@ -511,5 +533,6 @@ Result<void> HttpServer::listen_unix(const std::filesystem::path& socket, const 
 }
 void HttpServer::stop() { impl_->stop(); }
 HttpStats HttpServer::stats() const { return impl_->stats(); }
+bool HttpServer::address_is_here() const { return impl_->address_is_here(); }
 
 }  // namespace touchpoint::gateway

@@ -206,5 +206,20 @@ TEST(HealthTest, NumbersAreWrittenForPeople) {
     EXPECT_EQ(spoken_bytes(3 * 1024 * 1024 / 2), "1.5 MiB");
 }
 
+TEST(HealthTest, AnAddressThatTheBoxDoesNotGetIsSaidWhenTheNetworkHadItsTime) {
+    Snapshot s = healthy();
+    ListenerPicture listener;
+    listener.name = "local";
+    listener.address = "192.168.7.2 port 8080";
+    listener.address_missing = true;
+    s.http.listeners = {listener};
+    s.uptime = std::chrono::seconds(59);
+    EXPECT_THAT(codes(s), IsEmpty());
+    s.uptime = std::chrono::seconds(60);
+    ASSERT_THAT(codes(s), ElementsAre("listener-address"));
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("192.168.7.2 port 8080"));
+    EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("http.local.listen"));
+}
+
 }  // namespace
 }  // namespace touchpoint::gateway

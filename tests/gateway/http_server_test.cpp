@@ -99,6 +99,21 @@ class HttpServerTest : public testing::Test {
     int port_ = 0;
 };
 
+// After a power cut the box is up before its network.
+TEST_F(HttpServerTest, AnAddressThatTheMachineDoesNotHaveYetIsListenedOnAndSaidToBeMissing) {
+    start();
+    loop_.on_loop([&] {
+        EXPECT_TRUE(server_->address_is_here());
+        for (const char* nobodys : {"192.0.2.1", "2001:db8::1"}) {  // for documentation
+            HttpServer early(loop_.loop(), {}, {});
+            EXPECT_TRUE(early.listen_tcp(nobodys, 0)) << nobodys;
+            EXPECT_FALSE(early.address_is_here()) << nobodys;
+        }
+        HttpServer second(loop_.loop(), {}, {});
+        EXPECT_EQ(second.listen_tcp("127.0.0.1", port_).error().code, Errc::io);
+    });
+}
+
 TEST_F(HttpServerTest, AnswersARouteWithDecodedQueryAndParameters) {
     start();
     const std::string answer = get_once("/hello?name=a%20b+c&x");
