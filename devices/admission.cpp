@@ -198,7 +198,9 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     members += ",\"data\":{\"topic\":";
     append_json_string(members, topic);
     members += ",\"error\":" + problem_json(rejection);
-    members += ",\"sealed\":\"" + base64_encode(box_.seal(rejection.raw, "quarantine")) + '"';
+    // Journals of an earlier release may hold more.
+    const std::string_view raw = std::string_view(rejection.raw).substr(0, quarantined_bytes_max);
+    members += ",\"sealed\":\"" + base64_encode(box_.seal(raw, "quarantine")) + '"';
     std::size_t properties_bytes = message.content_type.size();
     for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
     // Half a megabyte of properties with each of 10,000 items would be 5 GB.

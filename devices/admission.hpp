@@ -6,7 +6,8 @@
 //
 // Promised
 //   The customer's raw identifier is in no event: only its pseudonym, and, sealed, in an Identity.
-//   A rejected message is kept whole, sealed under the box key: quarantine is where its persons may stand.
+//   A rejected message is kept, sealed under the box key, up to quarantined_bytes_max: quarantine is where
+//   its persons may stand. No event is larger than store::event_line_bytes_max with what the store adds.
 //
 // Threads: confined to one thread (loop).
 // The events: devices/README.md; store/README.md for what is added when they are stored.

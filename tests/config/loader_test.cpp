@@ -370,5 +370,16 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     EXPECT_EQ(shown.push[0].linger, default_push.linger);
 }
 
+// Above these the gateway ended: an event that no chunk takes, a body that the unit's memory does not hold.
+TEST_F(LoaderTest, WhatTheGatewayCannotBearIsNoLimit) {
+    const auto limits = [](int message, int body) {
+        return std::string(head) + "[devices]\nmessage_bytes_max = " + std::to_string(message) +
+               "\n[http.local]\nbody_bytes_max = " + std::to_string(body) + "\n";
+    };
+    EXPECT_THAT(problems(limits(1'048'577, 16'777'217)),
+                ElementsAre(HasSubstr("1048576"), HasSubstr("16777216")));
+    EXPECT_TRUE(load_text(limits(1'048'576, 16'777'216)).settings);
+}
+
 }  // namespace
 }  // namespace touchpoint::config

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "devices/json_slice.hpp"
+#include "store/chunk.hpp"
 
 namespace touchpoint::devices {
 namespace {
@@ -235,6 +236,24 @@ TEST_F(AdmissionTest, ARejectedMessageIsKeptWholeAndSealed) {
     const Event nobody = admission.quarantine(std::nullopt, rejection, message, Now::of(clock));
     EXPECT_EQ(nobody.source, "/stores/s1/gateway/gw-s1");
     EXPECT_EQ(member(nobody, "type"), "store.gateway.quarantined.v1");
+}
+
+// message_bytes_max is a mebibyte at most (config/), and as much again may be properties: what of them is
+// kept in quarantine must fit into one event.
+TEST_F(AdmissionTest, TheLargestMessageOfAllFitsIntoOneEventAlsoInQuarantine) {
+    const std::size_t all = (1u << 20) + (64u << 10);
+    const std::string topic = "touchpoint/v1/kiosk/k7/event/" + std::string(60'000, '\x01');
+    Rejection rejection{Problem::not_json, "", "", "", ""};
+    for (const std::size_t properties : {std::size_t{0}, all - topic.size()}) {
+        message.topic = topic;
+        message.user_properties = {{"p", std::string(properties, '\\')}};
+        rejection.raw = std::string(all - topic.size() - properties, 'x');
+        const Event event = admission.quarantine(address, rejection, message, Now::of(clock));
+        EXPECT_LT(event.members.size() + 1024, store::event_line_bytes_max);
+    }
+    rejection.raw = std::string(16u << 20, 'x');  // of a journal that an earlier release wrote
+    EXPECT_LT(admission.quarantine(address, rejection, message, Now::of(clock)).members.size() + 1024,
+              store::event_line_bytes_max);
 }
 
 }  // namespace
