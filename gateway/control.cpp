@@ -146,7 +146,7 @@ void listen_tail(Tail& tail, const Reply& reply) {
     response.content_type = "application/x-ndjson";
     response.stream = tail.listen();
     if (response.stream == nullptr)
-        response = problem(503, "busy", std::to_string(Tail::listeners_max) + " listeners are there already");
+        response = not_now(503, "busy", std::to_string(Tail::listeners_max) + " listeners are there already");
     reply(std::move(response));
 }
 

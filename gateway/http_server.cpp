@@ -38,6 +38,8 @@ using Acceptor = asio::basic_socket_acceptor<HttpProtocol, HttpExecutor>;
 
 // While a route looks for its answer.
 constexpr std::chrono::milliseconds look_for_client_every{200};
+// What took longer than its deadline will not be quicker in a second.
+constexpr std::chrono::seconds retry_after_timeout{5};
 // After the last answer: what the client still sends is read and thrown away, or its system would throw our
 // answer away. See HttpServer, "Not promised".
 constexpr std::chrono::milliseconds farewell_max{1000};
@@ -342,9 +344,9 @@ void HttpServer::Impl::take(HttpSocket socket, const Guard& guard) {
         connection.peer = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
     }
     if (connections_.size() >= limits_.connections_max)
-        return turn_away(socket, problem(503, "too-many-connections", "all places are taken; try again"));
+        return turn_away(socket, not_now(503, "too-many-connections", "all places are taken; try again"));
     if (guards_.door != nullptr && !guards_.door->enter(connection.address))
-        return turn_away(socket, problem(429, "too-many-requests", "this address has too many connections"));
+        return turn_away(socket, not_now(429, "too-many-requests", "this address has too many connections"));
     const bool tls = guards_.tls != nullptr && !guard.check;
     connection.stream =
         tls ? make_tls_stream(std::move(socket), *guards_.tls) : make_plain_stream(std::move(socket));
@@ -441,7 +443,8 @@ HttpTask<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& conne
         co_await timer.async_wait(as_http_task);
         if (pending->response || stopped_) break;
         if (last) {
-            pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
+            pending->response =
+                not_now(503, "timeout", "the gateway did not find an answer in time", retry_after_timeout);
         } else if (left(connection.stream->socket().native_handle())) {
             request.client->leave();
             break;

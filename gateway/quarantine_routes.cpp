@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t refused_told_max = 20;  // of one retry, with their reasons
 constexpr std::chrono::seconds retry_deadline{60};
+constexpr std::chrono::seconds stopping_retry{5};
 
 std::optional<std::uint64_t> number(std::string_view text) {
     std::uint64_t value = 0;
@@ -41,7 +42,7 @@ void read_quarantine(const QuarantineParts& parts, Sequence after, std::uint32_t
         else
             reply(problem(500, "store-io", "the quarantine cannot be read"));
     });
-    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
 }
 
 void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
@@ -104,7 +105,8 @@ void out_of_quarantine(const QuarantineParts& parts, Range range, std::string_vi
 
 void answer_when_durable(const QuarantineParts& parts, const Reply& reply, std::string body) {
     parts.store.when_durable([reply, body = std::move(body)](const Result<void>& durable) {
-        reply(durable ? json_response(body) : problem(503, "stopping", durable.error().context));
+        reply(durable ? json_response(body)
+                      : not_now(503, "stopping", durable.error().context, stopping_retry));
     });
 }
 
@@ -114,7 +116,7 @@ void discard(const QuarantineParts& parts, const HttpRequest& request, const Rep
     range->last = std::min(range->last, parts.store.horizon(Stream::quarantine));
     if (range->first > range->last)
         return reply(problem(404, "not-found", "nothing is kept under this sequence"));
-    if (!parts.store.has_gap_room(1)) return reply(problem(503, "busy", "try again in a second"));
+    if (!parts.store.has_gap_room(1)) return reply(not_now(503, "busy", "try again in a second"));
     out_of_quarantine(parts, *range, "discarded");
     answer_when_durable(
         parts, reply,
@@ -204,7 +206,7 @@ void retry(const QuarantineParts& parts, const HttpRequest& request, const Reply
         if (read_through < range.last && slice->more) work->next = read_through + 1;
         boost::asio::post(parts.loop, [parts, work, reply] { retry_all(parts, work, reply); });
     });
-    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
 }
 
 }  // namespace

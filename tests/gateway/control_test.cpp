@@ -16,6 +16,7 @@
 #include "gateway/command/commands.hpp"
 #include "gateway/http_server.hpp"
 #include "store/event_reader.hpp"
+#include "tests/gateway/http_client.hpp"
 #include "tests/gateway/loop_thread.hpp"
 #include "tests/gateway/pictures.hpp"
 #include "tests/support/process.hpp"
@@ -172,7 +173,8 @@ TEST_F(ControlTest, ListenersOfTailAreBounded) {
         for (std::size_t i = 0; i < Tail::listeners_max; ++i) EXPECT_NE(tail_.listen(), nullptr);
         EXPECT_EQ(tail_.listen(), nullptr);
     });
-    EXPECT_EQ(ask(socket_, "/v1/tail")->status, 503u);
+    EXPECT_THAT(tests::HttpClient::unix_socket(socket_).get("/v1/tail"),
+                AllOf(testing::StartsWith("HTTP/1.1 503"), HasSubstr("\r\nRetry-After: 1\r\n")));
 }
 
 TEST_F(ControlTest, QuarantineListsWithoutPayloadsAndShowsOneWithIt) {

@@ -210,7 +210,7 @@ TEST_F(HttpServerTest, BeyondTheLastPlaceClientsAreTold503) {
     HttpClient first = client();
     ASSERT_TRUE(tests::wait_for([&] { return stats().connections == 1; }));
     HttpClient second = client();
-    EXPECT_THAT(second.read_all(), StartsWith("HTTP/1.1 503"));
+    EXPECT_THAT(second.read_all(), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\r\nRetry-After: 1\r\n")));
     EXPECT_EQ(stats().refused, 1u);
     EXPECT_THAT(first.get("/hello"), StartsWith("HTTP/1.1 200"));
 }
@@ -218,7 +218,8 @@ TEST_F(HttpServerTest, BeyondTheLastPlaceClientsAreTold503) {
 TEST_F(HttpServerTest, AnswersMayComeLaterAndFromAnotherThread) {
     start();
     EXPECT_EQ(tests::body_of(get_once("/later")), "later");
-    EXPECT_THAT(get_once("/never"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"type\":\"timeout\"")));
+    EXPECT_THAT(get_once("/never"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"type\":\"timeout\""),
+                                          HasSubstr("\r\nRetry-After: 5\r\n")));
 }
 
 // A long poll that nobody waits for any more must not go on reading from the disk.
