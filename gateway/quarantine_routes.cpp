@@ -134,7 +134,8 @@ struct Retry {
     std::uint64_t retried = 0;
     std::uint64_t refused = 0;
     std::string refused_text;
-    Sequence next = 0;  // go on here; 0: all were looked at
+    Sequence first = 0;  // of those that were asked for
+    Sequence next = 0;   // go on here; 0: all were looked at
 
     void refuse(Sequence sequence, const std::string& error) {
         if (++refused > refused_told_max) return;
@@ -153,7 +154,11 @@ struct Retry {
 
 void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry, const Reply& reply) {
     const auto one_done = [parts, retry, reply] {
-        if (--retry->running == 0) answer_when_durable(parts, reply, retry->body());
+        if (--retry->running != 0) return;
+        // Asked for the same again at once, it would say the same again.
+        if (retry->next == retry->first)
+            return reply(not_now(503, "busy", "the gateway takes no events now; none of these was tried"));
+        answer_when_durable(parts, reply, retry->body());
     };
     for (Retry::Message& one : retry->messages) {
         if (!one.message) {
@@ -197,6 +202,7 @@ void retry(const QuarantineParts& parts, const HttpRequest& request, const Reply
         const auto slice = parts.store.make_reader()->read(Stream::quarantine, range.first - 1, "", limits);
         if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
         const auto work = std::make_shared<Retry>();
+        work->first = range.first;
         Sequence read_through = range.first - 1;
         for (const store::StoredEvent& event : slice->events) {
             read_through = std::min(event.sequence, range.last);

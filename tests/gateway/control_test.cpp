@@ -252,6 +252,39 @@ TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "3..1"), 2);
 }
 
+// It once asked again and again, as fast as it could, until somebody made room.
+TEST_F(ControlTest, WhileTheStoreIsFullARetrySaysSoAndTheCommandEnds) {
+    quarantine("no JSON");
+    quarantine(R"({"query":"oat milk"})");
+    std::uint64_t noise = 88172645463325252u;
+    ASSERT_TRUE(tests::wait_for([&] {
+        store::Submission sales;
+        Event sale;
+        sale.stream = Stream::sales;
+        sale.id = std::to_string(noise);
+        sale.urgent = true;
+        sale.members = "\"id\":\"" + sale.id + "\",\"data\":\"";
+        for (int i = 0; i < 10'000; ++i) {  // does not compress
+            noise ^= noise << 13, noise ^= noise >> 7, noise ^= noise << 17;
+            sale.members += std::to_string(noise);
+        }
+        sale.members += '"';
+        sales.events.push_back(std::move(sale));
+        [[maybe_unused]] const auto taken = store_->submit(std::move(sales));
+        return store_->disk_full();
+    }));
+    EXPECT_EQ(post(socket_, "/v1/quarantine/retry?first=2"),
+              R"(503 {"type":"busy","title":"Not available now","status":503,)"
+              R"("detail":"the gateway takes no events now; none of these was tried"})"
+              "\n");
+    // What was done before is done.
+    EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1&last=2"),
+                AllOf(testing::StartsWith("200"), HasSubstr(R"("refused":1)"), HasSubstr(R"("next":2)")));
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "all"), 1);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("takes no events now"));
+}
+
 TEST_F(ControlTest, WhatIsDiscardedLeavesItsNumbersOnly) {
     quarantine("a");
     quarantine("b");
