@@ -45,6 +45,36 @@ void read_quarantine(const QuarantineParts& parts, Sequence after, std::uint32_t
     if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
 }
 
+// One request for the list. A slice has a bound of bytes and a rejected message may be a megabyte: it is read
+// in as many as it takes.
+struct List {
+    Sequence after = 0;
+    std::uint32_t left = 0;  // items still to come
+    std::string items;
+    Sequence last = 0;
+
+    std::string body() const {
+        return R"({"items":[)" + items + R"(],"last":)" + std::to_string(last) + "}\n";
+    }
+};
+
+// Each slice is a job of its own, so that other readers have their turns between.
+void read_list(const QuarantineParts& parts, const std::shared_ptr<List>& list, const Reply& reply) {
+    const bool posted = parts.reader.post([parts, list, reply] {
+        store::EventReader::Limits limits;
+        limits.events_max = list->left;
+        const auto slice = parts.store.make_reader()->read(Stream::quarantine, list->after, "", limits);
+        if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
+        add_quarantine_items(list->items, *slice);
+        if (!slice->events.empty()) list->after = list->last = slice->events.back().sequence;
+        list->left -= std::min(list->left, static_cast<std::uint32_t>(slice->events.size()));
+        if (slice->events.empty() || !slice->more || list->left == 0)
+            return reply(json_response(list->body()));
+        read_list(parts, list, reply);
+    });
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
+}
+
 void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
     std::uint64_t limit = 20;
     if (const auto text = request.query_value("limit"); !text.empty()) {
@@ -62,8 +92,10 @@ void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, c
         if (!given) return reply(problem(400, "bad-query", "after must be a sequence"));
         after = *given;
     }
-    read_quarantine(parts, after, static_cast<std::uint32_t>(limit), reply,
-                    [](const store::Slice& slice) { return json_response(quarantine_list(slice)); });
+    const auto list = std::make_shared<List>();
+    list->after = after;
+    list->left = static_cast<std::uint32_t>(limit);
+    read_list(parts, list, reply);
 }
 
 void show_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {

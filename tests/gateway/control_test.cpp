@@ -225,6 +225,17 @@ TEST_F(ControlTest, BacklogIsServed) {
     EXPECT_THAT(command::backlog_text(answer->body), HasSubstr("how fast it grows is not known yet"));
 }
 
+// One read of the store gives a megabyte; the newest were behind it.
+TEST_F(ControlTest, TheNewestInQuarantineAreListedHoweverLargeTheyAre) {
+    for (int i = 0; i < 6; ++i) quarantine(std::string(300'000, static_cast<char>('a' + i)));
+    const std::string list = ask(socket_, "/v1/quarantine?limit=5")->body;
+    for (int sequence = 2; sequence <= 6; ++sequence)
+        EXPECT_THAT(list, HasSubstr(R"({"sequence":)" + std::to_string(sequence) + R"(,"time")"));
+    EXPECT_THAT(list, testing::EndsWith("],\"last\":6}\n"));
+    EXPECT_THAT(list, Not(HasSubstr(R"("sequence":1,)")));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine?after=1&limit=5")->body, testing::EndsWith("],\"last\":6}\n"));
+}
+
 TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);  // the limit has been raised since
     quarantine("still no JSON");
