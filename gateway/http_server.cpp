@@ -36,7 +36,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<HttpProtocol, HttpExecutor>;
 
-// While a route looks for its answer.
+// While a route looks for its answer, and while a stream has nothing to say.
 constexpr std::chrono::milliseconds look_for_client_every{200};
 // What took longer than its deadline will not be quicker in a second.
 constexpr std::chrono::seconds retry_after_timeout{5};
@@ -476,17 +476,23 @@ HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::share
     body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
+    auto pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {
-            timer->expires_after(limits_.stream_pulse);
-            const auto [woken] = co_await timer->async_wait(as_http_task);
-            if (!woken) bytes = "\n";
+            timer->expires_after(look_for_client_every);
+            if (timer->expiry() > pulse) timer->expires_at(pulse);
+            co_await timer->async_wait(as_http_task);
+            // Its place is for the next one.
+            if (left(connection.stream->socket().native_handle())) co_return false;
+            bytes = body->take();
+            if (bytes.empty() && std::chrono::steady_clock::now() >= pulse) bytes = "\n";
         }
         if (bytes.empty()) continue;
         bytes = chunk(bytes);
         const bool sent = co_await send(connection, bytes);
         if (!sent) co_return false;
+        pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
     }
     const std::string end = "0\r\n\r\n";
     co_return co_await send(connection, end);

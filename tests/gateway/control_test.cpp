@@ -177,6 +177,24 @@ TEST_F(ControlTest, ListenersOfTailAreBounded) {
                 AllOf(testing::StartsWith("HTTP/1.1 503"), HasSubstr("\r\nRetry-After: 1\r\n")));
 }
 
+TEST_F(ControlTest, AListenerThatHasGoneLeavesItsPlaceAtOnce) {
+    std::vector<tests::HttpClient> listeners;
+    for (std::size_t i = 0; i < Tail::listeners_max; ++i) {
+        listeners.push_back(tests::HttpClient::unix_socket(socket_));
+        listeners.back().send("GET /v1/tail HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_THAT(listeners.back().read_until("\r\n\r\n"), testing::StartsWith("HTTP/1.1 200"));
+    }
+    listeners.pop_back();
+    // Long before the next empty line would have found it.
+    EXPECT_TRUE(tests::wait_for(
+        [&] {
+            std::shared_ptr<BodyStream> place;
+            loop_.on_loop([&] { place = tail_.listen(); });
+            return place != nullptr;
+        },
+        std::chrono::seconds(5)));
+}
+
 TEST_F(ControlTest, QuarantineListsWithoutPayloadsAndShowsOneWithIt) {
     EXPECT_EQ(command::quarantine_text(ask(socket_, "/v1/quarantine")->body), "Nothing is in quarantine.\n");
     quarantine("card 4111 of Anna");
