@@ -1,5 +1,5 @@
-// Holds one flush of LMDB up, as a slow disk does: this test program itself defines fdatasync() and exports it, so that
-// liblmdb calls it.
+// Holds one flush of LMDB up, as a slow disk does: this test program itself defines fdatasync() and exports
+// it, so that liblmdb calls it.
 //
 // Threads: any. One at a time.
 #pragma once
