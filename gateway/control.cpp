@@ -111,6 +111,7 @@ json::object link_json(const Snapshot& snapshot) {
     const devices::LinkStats& link = snapshot.link;
     return {{"broker", snapshot.broker},
             {"connected", link.connected},
+            {"subscribed", link.subscribed},
             {"closed_for_room", link.closed_for_room},
             {"session_present", link.session_present},
             {"since", when(link.since)},

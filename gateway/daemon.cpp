@@ -251,6 +251,10 @@ Result<void> Daemon::Impl::open_devices() {
     handlers.lost = [this](const std::string&) {
         asio::post(loop_, [this] { link_policy_->lost(clock_.steady()); });
     };
+    handlers.subscribed = [this](bool granted) {
+        asio::post(loop_,
+                   [this, granted] { granted ? link_policy_->subscribed() : link_policy_->refused(); });
+    };
     handlers.message = [this] { asio::post(loop_, [this] { pump(); }); };
     auto link = devices::MqttLink::open(settings_.link, *journal_, clock_, std::move(handlers));
     if (!link) return link.error();
@@ -372,9 +376,12 @@ void Daemon::Impl::drive_link(SteadyTime now) {
             if (!link_->connect()) link_policy_->lost(now);
             break;
         case devices::LinkAction::disconnect:
-            log::warning("gateway", "link to the broker closed until there is room",
-                         {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
-            if (!link_->disconnect(housekeeping_->status_text("full"))) link_policy_->lost(now);
+            if (link_policy_->closed_for_room())
+                log::warning("gateway", "link to the broker closed until there is room",
+                             {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
+            if (!link_->disconnect(
+                    housekeeping_->status_text(link_policy_->closed_for_room() ? "full" : "offline")))
+                link_policy_->lost(now);
             break;
     }
 }

@@ -129,6 +129,15 @@ void add_link(const Snapshot& s, std::vector<Condition>& out) {
                                " wait in the journal). Receipts are late.",
                            "if this stays: look for a slow or worn card, or devices that send too much",
                            status_command});
+    } else if (!link.refusal.empty()) {
+        out.push_back(
+            {"subscription-refused", "", Severity::error,
+             "the broker " + s.broker + " does not let the gateway read (" + link.refusal + ")",
+             "No event comes in, and what devices send is not kept for the gateway. It tries again by "
+             "itself every few seconds.",
+             "allow this client to read touchpoint/v1/# in the broker's access rules; is mqtt.username "
+             "right?",
+             status_command});
     } else if (!link.connected && lasted(s, link.since, broker_grace)) {
         out.push_back(
             {"broker-unreachable", "", Severity::error,
@@ -360,7 +369,9 @@ HttpResponse readyz(const Snapshot& snapshot) {
     add(snapshot.store_failed, "store-failed");
     add(full(snapshot.store), "store-full");
     add(snapshot.link.closed_for_room, "intake-paused");
-    add(!snapshot.link.connected && !snapshot.link.closed_for_room, "broker-unreachable");
+    const bool refused = !snapshot.link.refusal.empty();
+    add(refused, "subscription-refused");
+    add(!refused && !snapshot.link.subscribed && !snapshot.link.closed_for_room, "broker-unreachable");
     const bool ready = reasons.empty();
     return json_response(
         std::string("{\"ready\":") + (ready ? "true" : "false") + ",\"reasons\":[" + reasons + "]}\n",
@@ -368,7 +379,7 @@ HttpResponse readyz(const Snapshot& snapshot) {
 }
 
 std::string status_line(const Snapshot& snapshot) {
-    std::string line = snapshot.link.connected ? "taking events" : "not taking events";
+    std::string line = snapshot.link.subscribed ? "taking events" : "not taking events";
     for (const PushPicture& push : snapshot.push) {
         const Backlog waits = backlog(snapshot.store, push.stats.name);
         line += "; " + push.stats.name + " " + name(push.stats.state);

@@ -122,6 +122,8 @@ void add_http(Exposition& out, const HttpPicture& http) {
 void add_intake(Exposition& out, const Snapshot& s) {
     const devices::LinkStats& link = s.link;
     out.gauge("touchpoint_mqtt_connected", "1 when connected to the broker").value(link.connected ? 1 : 0);
+    out.gauge("touchpoint_mqtt_subscribed", "1 when the broker has granted our subscriptions")
+        .value(link.subscribed ? 1 : 0);
     out.gauge("touchpoint_mqtt_closed_for_room",
               "1 while the connection is closed because the journal or store is full")
         .value(link.closed_for_room ? 1 : 0);

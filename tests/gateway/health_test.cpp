@@ -221,5 +221,16 @@ TEST(HealthTest, AnAddressThatTheBoxDoesNotGetIsSaidWhenTheNetworkHadItsTime) {
     EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("http.local.listen"));
 }
 
+TEST(HealthTest, ABrokerThatDoesNotLetUsReadIsSaidAtOnceAndIsNoBrokerThatIsAway) {
+    Snapshot s = healthy();
+    s.link.connected = s.link.subscribed = false;  // between two tries
+    s.link.refusal = "Not authorized";
+    ASSERT_THAT(codes(s), ElementsAre("subscription-refused"));
+    EXPECT_EQ(conditions(s)[0].severity, Severity::error);
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("(Not authorized)"));
+    EXPECT_EQ(readyz(s).body, "{\"ready\":false,\"reasons\":[\"subscription-refused\"]}\n");
+    EXPECT_THAT(status_line(s), HasSubstr("not taking events"));
+}
+
 }  // namespace
 }  // namespace touchpoint::gateway
