@@ -515,6 +515,8 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.clock_trusted = clock_.trusted();
     picture.store_failed = failed_;
     picture.cache_replaced = cache_->replaced();
+    picture.cache_used_bytes = cache_->used_bytes();
+    picture.vault_limit_bytes = cache_->limit_bytes();
     picture.store = store_->stats();
     picture.link = link_->stats();
     picture.link.closed_for_room = link_policy_->closed_for_room();

@@ -109,6 +109,27 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "platform is told which numbers are missing. New events are safe.",
              "keep the folder events.damaged-1 for support; check the disk: dmesg | grep -i error",
              "ls /var/lib/touchpoint"});
+    if (!s.store.identities_trouble.empty()) {
+        const std::string lost = s.store.identities_lost == 0
+                                     ? std::string()
+                                     : " Of " + grouped(s.store.identities_lost) + " it is lost already.";
+        const std::string effect =
+            "Events are complete, under the pseudonym. Of " + grouped(s.store.identities_waiting) +
+            " customers who are new the raw identifier waits in memory; destinations with identifiers = "
+            "\"raw\" get the pseudonym for them." +
+            lost;
+        if (s.store.vault_full)
+            out.push_back(
+                {"vault-full", "", Severity::error, "identity vault full", effect,
+                 "is the disk full (df)? else, when nothing waits that needs a raw identifier (touchpoint "
+                 "backlog): systemctl stop touchpoint; rm -r /var/lib/touchpoint/cache; systemctl start "
+                 "touchpoint",
+                 status_command});
+        else
+            out.push_back({"vault-unwritable", "", Severity::error,
+                           "raw identifiers cannot be written: " + s.store.identities_trouble, effect,
+                           "look at the disk: dmesg --level=err,warn", status_command});
+    }
     if (s.cache_replaced)
         out.push_back(
             {"cache-replaced", "", Severity::warning,

@@ -158,6 +158,17 @@ void add_intake(Exposition& out, const Snapshot& s) {
     out.gauge("touchpoint_devices_online", "Devices that say they are online").value(intake.devices_online);
 }
 
+void add_vault(Exposition& out, const Snapshot& s) {
+    out.gauge("touchpoint_vault_used_bytes", "Pages of identities and devices that hold something")
+        .value(s.cache_used_bytes);
+    out.gauge("touchpoint_vault_limit_bytes", "At which no identity of a new customer is kept")
+        .value(s.vault_limit_bytes);
+    out.gauge("touchpoint_identities_waiting", "Raw identifiers that the vault does not take now")
+        .value(s.store.identities_waiting);
+    out.counter("touchpoint_identities_lost_total", "Raw identifiers given up because too many waited")
+        .value(s.store.identities_lost);
+}
+
 void add_store(Exposition& out, const store::StoreStats& store) {
     out.counter("touchpoint_store_commits_total", "Commits").value(store.commits);
     out.counter("touchpoint_store_flushes_total", "Flushes to the disk").value(store.flushes);
@@ -234,6 +245,7 @@ std::string metrics_text(const Snapshot& snapshot) {
     add_program(out, snapshot);
     add_http(out, snapshot.http);
     add_intake(out, snapshot);
+    add_vault(out, snapshot);
     add_store(out, snapshot.store);
     add_push(out, snapshot);
     return out.text();

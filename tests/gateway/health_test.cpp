@@ -232,5 +232,19 @@ TEST(HealthTest, ABrokerThatDoesNotLetUsReadIsSaidAtOnceAndIsNoBrokerThatIsAway)
     EXPECT_THAT(status_line(s), HasSubstr("not taking events"));
 }
 
+TEST(HealthTest, AFullVaultSaysWhatIsNotKeptAndHowRoomIsMade) {
+    Snapshot s = healthy();
+    s.store.identities_trouble = "the identity vault is full";
+    s.store.vault_full = true;
+    s.store.identities_waiting = 1284;
+    ASSERT_THAT(codes(s), ElementsAre("vault-full"));
+    EXPECT_EQ(conditions(s)[0].what, "identity vault full");
+    EXPECT_THAT(conditions(s)[0].effect, AllOf(HasSubstr("Events are complete"), HasSubstr("1,284")));
+    EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("rm -r /var/lib/touchpoint/cache"));
+    s.store.vault_full = false;
+    s.store.identities_trouble = "Input/output error";
+    EXPECT_THAT(codes(s), ElementsAre("vault-unwritable"));
+}
+
 }  // namespace
 }  // namespace touchpoint::gateway
