@@ -209,13 +209,8 @@ Result<void> Daemon::Impl::open_store() {
 
 Result<void> Daemon::Impl::open_devices() {
     devices::AdmissionOptions admission = settings_.admission;
-    admission_.emplace(
-        std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id), *box_,
-        [this](const std::string& pseudonym) {
-            const auto sealed = cache_->sealed_identity(pseudonym);
-            return sealed && sealed->has_value();
-        },
-        surroundings_.random);
+    admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id),
+                       *box_, surroundings_.random);
     if (const auto rows = cache_->devices(); rows)
         registry_.load(*rows);
     else

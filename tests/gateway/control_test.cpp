@@ -42,9 +42,8 @@ class ControlTest : public testing::Test {
         options.reserve_bytes = 4u << 20;
         options.boot_id = std::string(32, 'b');
         store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
-        admission_.emplace(
-            admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
-            [](const std::string&) { return false; }, [this] { return ++chance_; });
+        admission_.emplace(admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+                           [this] { return ++chance_; });
         reception_.emplace(*admission_, registry_);
         direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
         store_->start(

@@ -37,14 +37,9 @@ class EventRoutesTest : public testing::Test {
         // Nobody waits for company: a request starts its own commit.
         options.commit_interval = std::chrono::hours(1);
         store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
-        admission_.emplace(
-            devices::AdmissionOptions{"s1", "gw-s1"}, devices::Pseudonymiser(std::string(32, 'k'), "p1"),
-            box_,
-            [this](const std::string& pseudonym) {
-                const auto sealed = cache_->sealed_identity(pseudonym);
-                return sealed && sealed->has_value();
-            },
-            [this] { return ++chance_; });
+        admission_.emplace(devices::AdmissionOptions{"s1", "gw-s1"},
+                           devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+                           [this] { return ++chance_; });
         reception_.emplace(*admission_, registry_);
         direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
         store_->start(
