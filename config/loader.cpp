@@ -75,7 +75,8 @@ void read_store(Section section, StoreSettings& out) {
         else
             out.bytes = static_cast<std::uint64_t>(*bytes);
     }
-    section.duration<std::chrono::milliseconds>("commit_interval_ms", out.commit_interval, 0, 60'000);
+    // Less than the watchdog's patience (gateway/housekeeping.hpp) with a committer that does not move.
+    section.duration<std::chrono::milliseconds>("commit_interval_ms", out.commit_interval, 0, 20'000);
     section.duration<std::chrono::hours>("dedup_age_h", out.dedup_age, 1, 24 * 31);
     section.number("dedup_ids", out.dedup_ids, 1000, 20'000'000, "");
     constexpr std::int64_t ten_years_h = 10 * 366 * 24;

@@ -381,5 +381,13 @@ TEST_F(LoaderTest, WhatTheGatewayCannotBearIsNoLimit) {
     EXPECT_TRUE(load_text(limits(1'048'576, 16'777'216)).settings);
 }
 
+// An event may wait so long for company, and the watchdog takes a committer that has not moved for 30 s for
+// one that hangs.
+TEST_F(LoaderTest, ACommitIntervalThatTheWatchdogWouldNotBearIsRefused) {
+    const std::string store = std::string(head) + "[store]\ncommit_interval_ms = ";
+    EXPECT_THAT(problems(store + "20001\n"), ElementsAre(HasSubstr("20000")));
+    EXPECT_TRUE(load_text(store + "20000\n").settings);
+}
+
 }  // namespace
 }  // namespace touchpoint::config
