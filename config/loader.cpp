@@ -56,7 +56,9 @@ void read_devices(Section section, devices::AdmissionOptions& out) {
     section.texts("receipt_kinds", out.receipt_kinds, kind_rule);
     section.texts("code_fields", out.code_fields, printable_rule);
     section.duration<std::chrono::seconds>("future_max_s", out.future_max, 0, 86'400);
-    section.number("message_bytes_max", out.message_bytes_max, 1024, 16 * mib, "bytes");
+    // One event is at most store::event_line_bytes_max, and a rejected message is kept in it as base64, with
+    // its properties.
+    section.number("message_bytes_max", out.message_bytes_max, 1024, mib, "bytes");
     section.number("array_items_max", out.array_items_max, 1, 100'000, "");
     section.finish();
 }
@@ -73,7 +75,8 @@ void read_store(Section section, StoreSettings& out) {
         else
             out.bytes = static_cast<std::uint64_t>(*bytes);
     }
-    section.duration<std::chrono::milliseconds>("commit_interval_ms", out.commit_interval, 0, 60'000);
+    // Less than the watchdog's patience (gateway/housekeeping.hpp) with a committer that does not move.
+    section.duration<std::chrono::milliseconds>("commit_interval_ms", out.commit_interval, 0, 20'000);
     section.duration<std::chrono::hours>("dedup_age_h", out.dedup_age, 1, 24 * 31);
     section.number("dedup_ids", out.dedup_ids, 1000, 20'000'000, "");
     constexpr std::int64_t ten_years_h = 10 * 366 * 24;
@@ -140,7 +143,7 @@ void read_http(Section& section, const std::string& name, bool tokens, HttpSetti
     std::string listen = out.listen.address + ":" + std::to_string(out.listen.port);
     section.text("listen", listen, listen_rule);
     section.number("connections_max", out.connections_max, 1, 1024, "");
-    section.number("body_bytes_max", out.body_bytes_max, 1024, 64 * mib, "bytes");
+    section.number("body_bytes_max", out.body_bytes_max, 1024, 16 * mib, "bytes");
     section.duration<std::chrono::seconds>("idle_s", out.idle, 1, 3600);
     section.duration<std::chrono::seconds>("read_s", out.read, 1, 600);
     section.duration<std::chrono::seconds>("write_s", out.write, 1, 600);

@@ -107,11 +107,10 @@ UtcTime received_at(const store::Incoming& message, const Now& now) {
 }
 
 Admission::Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-                     std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random)
+                     std::function<std::uint64_t()> random)
     : options_(std::move(options)),
       pseudonymiser_(std::move(pseudonymiser)),
       box_(box),
-      in_vault_(std::move(in_vault)),
       ulids_(std::move(random)),
       mask_(options_.code_fields) {}
 
@@ -141,7 +140,7 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
         const Customer customer = normalise(report.customer);
         Identity identity{pseudonymiser_.pseudonym(customer), {}};
         subject = "pseudonym/" + identity.pseudonym;
-        if (!known_.note(identity.pseudonym) && !in_vault_(identity.pseudonym)) {
+        if (!known_.note(identity.pseudonym)) {
             identity.sealed = box_.seal(customer.text(), "identity");
             out.identity = std::move(identity);
         }
@@ -198,7 +197,9 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     members += ",\"data\":{\"topic\":";
     append_json_string(members, topic);
     members += ",\"error\":" + problem_json(rejection);
-    members += ",\"sealed\":\"" + base64_encode(box_.seal(rejection.raw, "quarantine")) + '"';
+    // Journals of an earlier release may hold more.
+    const std::string_view raw = std::string_view(rejection.raw).substr(0, quarantined_bytes_max);
+    members += ",\"sealed\":\"" + base64_encode(box_.seal(raw, "quarantine")) + '"';
     std::size_t properties_bytes = message.content_type.size();
     for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
     // Half a megabyte of properties with each of 10,000 items would be 5 GB.

@@ -1,12 +1,14 @@
 // Reports to events: what a device said becomes what is kept. Stream, type, time, pseudonym and mask are
 // decided here and nowhere else.
 //
-//     Report ──admit──> Event (+ Identity, the first time a customer is seen)      Rejection ──quarantine──>
-//     Event
+//     Report ──admit──> Event (+ Identity, when a customer was not seen lately)      Rejection
+//     ──quarantine──> Event
 //
 // Promised
 //   The customer's raw identifier is in no event: only its pseudonym, and, sealed, in an Identity.
-//   A rejected message is kept whole, sealed under the box key: quarantine is where its persons may stand.
+//   The disk is not asked: this is loop, and a read of the vault would wait for a slow card.
+//   A rejected message is kept, sealed under the box key, up to quarantined_bytes_max: quarantine is where
+//   its persons may stand. No event is larger than store::event_line_bytes_max with what the store adds.
 //
 // Threads: confined to one thread (loop).
 // The events: devices/README.md; store/README.md for what is added when they are stored.
@@ -43,7 +45,7 @@ struct Now {
 };
 
 // Pseudonyms whose identity is in the vault or on its way there. Bounded: the least recently seen are
-// forgotten and looked up in the vault again.
+// forgotten and handed to the vault again, which knows them.
 class KnownPseudonyms {
   public:
     static constexpr std::size_t pseudonyms_max = 4096;  // about 0.8 MB
@@ -68,15 +70,13 @@ class Admission {
   public:
     struct Admitted {
         Event event;
-        std::optional<Identity> identity;
-        std::size_t masked = 0;  // card-like numbers
+        std::optional<Identity> identity;  // unless it was given lately; the vault may have it already
+        std::size_t masked = 0;            // card-like numbers
     };
 
-    // `box` must outlive it. `in_vault` tells whether the vault already has this pseudonym
-    // (Cache::sealed_identity); where it cannot tell it says no: putting an identity twice changes nothing.
-    // `random`: 64 bits a call.
+    // `box` must outlive it. `random`: 64 bits a call.
     Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-              std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random);
+              std::function<std::uint64_t()> random);
 
     // `ticket` 0: nobody waits.
     Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
@@ -95,7 +95,6 @@ class Admission {
     AdmissionOptions options_;
     Pseudonymiser pseudonymiser_;
     const store::SealedBox& box_;
-    std::function<bool(const std::string&)> in_vault_;
     UlidMaker ulids_;
     CardMask mask_;
     KnownPseudonyms known_;

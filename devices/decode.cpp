@@ -157,10 +157,12 @@ void decode_event(Decoded& out, const store::Incoming& message, const DecodeOpti
         return;
     }
     if (payload.size() > options.message_bytes_max) {
+        const bool cut = payload.size() > quarantined_bytes_max;
         out.items.push_back(reject(Problem::too_large,
                                    std::to_string(payload.size()) + " bytes, at most " +
-                                       std::to_string(options.message_bytes_max) + " are allowed",
-                                   payload));
+                                       std::to_string(options.message_bytes_max) + " are allowed" +
+                                       (cut ? "; only the beginning was kept" : ""),
+                                   std::string_view(payload).substr(0, quarantined_bytes_max)));
         return;
     }
     for (const auto& [key, value] : message.user_properties) {

@@ -57,6 +57,9 @@ struct Decoded {
     std::vector<Item> items;
 };
 
+// Of a message that broke a rule; what is behind it is left out, and the detail says so.
+inline constexpr std::size_t quarantined_bytes_max = 1u << 20;
+
 struct DecodeOptions {
     std::string store_id;
     std::size_t message_bytes_max = 262'144;

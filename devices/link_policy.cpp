@@ -18,7 +18,7 @@ LinkAction LinkPolicy::tick(SteadyTime now, const LinkRoom& room) {
             state_ = State::connecting;
             return LinkAction::connect;
         case State::open:
-            if (wanted) return LinkAction::nothing;
+            if (wanted && !refused_) return LinkAction::nothing;
             state_ = State::closing;
             return LinkAction::disconnect;
         case State::connecting:
@@ -30,18 +30,18 @@ LinkAction LinkPolicy::tick(SteadyTime now, const LinkRoom& room) {
 
 void LinkPolicy::connected() {
     state_ = State::open;
-    retry_ = retry_first_;
     not_before_.reset();
 }
 
 void LinkPolicy::lost(SteadyTime now) {
     // What we closed ourselves may be opened at once.
-    if (state_ == State::closing) {
+    if (state_ == State::closing && !refused_) {
         not_before_.reset();
     } else {
         not_before_ = now + retry_;
         retry_ = std::min(retry_ * 2, retry_max_);
     }
+    refused_ = false;
     state_ = State::closed;
 }
 

@@ -3,6 +3,9 @@
 //     closed ──tick──> connecting ──connected──> open ──tick: no room──> closing ──lost──> closed (for room)
 //        ^                 └── lost: wait 0.5 s, doubling to 5 s ──┘           until there is room again
 //
+// A connection whose subscriptions are refused gives no messages: it is closed and tried again with the same
+// pauses, which begin anew only when one is subscribed.
+//
 // Closing is how intake says "not now" without losing anything: the broker keeps what comes for our session.
 //
 // Threads: confined to one thread (loop). Pure: time is an argument.
@@ -34,6 +37,9 @@ class LinkPolicy {
     // What to do now. After `connect` or `disconnect` the answer comes as connected() or lost().
     LinkAction tick(SteadyTime now, const LinkRoom& room);
     void connected();
+    // The broker has granted what we subscribe to, or refused it.
+    void subscribed() { retry_ = retry_first_; }
+    void refused() { refused_ = state_ == State::open; }
     // Also for an attempt that failed, and for the end of our own disconnect.
     void lost(SteadyTime now);
     // The program stops: never connect again.
@@ -53,6 +59,7 @@ class LinkPolicy {
     State state_ = State::closed;
     std::optional<SteadyTime> not_before_;
     bool closed_for_room_ = false;
+    bool refused_ = false;
     bool stopping_ = false;
 };
 

@@ -117,17 +117,11 @@ class MqttLink::Impl {
         on_connect_.failure = [this](const mqtt::token& token) { down(reason_of(token)); };
         on_disconnect_.success = [this](const mqtt::token&) { down("closed"); };
         on_disconnect_.failure = on_disconnect_.success;
-        on_subscribe_.success = [](const mqtt::token&) {};
+        on_subscribe_.success = [this](const mqtt::token&) { granted(); };
         on_subscribe_.failure = [this](const mqtt::token& token) {
             // Without a word from the broker the connection ended first; the next one subscribes again.
             if (token.get_reason_code() < 0x80) return;
-            const std::string reason = reason_of(token);
-            log::error("mqtt",
-                       "the broker refuses our subscription: its access rules must allow this client to read "
-                       "touchpoint/v1/#",
-                       {{"reason", reason}});
-            const std::lock_guard lock(mutex_);
-            stats_.last_error = "subscription refused: " + reason;
+            not_granted(reason_of(token));
         };
     }
 
@@ -260,7 +254,9 @@ class MqttLink::Impl {
             ++stats_.connects;
             stats_.last_error.clear();
             stats_.since = clock_.utc();
+            grants_missing_ = subscriptions().size();
         }
+        std::string failed;
         // Without waiting: this is Paho's thread.
         for (const Subscription& subscription : subscriptions()) {
             try {
@@ -271,11 +267,39 @@ class MqttLink::Impl {
                                                 ? mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
                                                 : mqtt::subscribe_options::DONT_SEND_RETAINED));
             } catch (const std::exception& error) {
-                const std::lock_guard lock(mutex_);
-                stats_.last_error = error.what();
+                failed = error.what();
             }
         }
         handlers_.connected(session_present);
+        if (!failed.empty()) not_granted(failed);
+    }
+
+    void granted() {
+        {
+            const std::lock_guard lock(mutex_);
+            if (!stats_.connected || grants_missing_ == 0 || --grants_missing_ != 0) return;
+            stats_.subscribed = true;
+            if (!std::exchange(stats_.refusal, {}).empty())
+                log::info("mqtt", "the broker grants our subscription again");
+        }
+        handlers_.subscribed(true);
+    }
+
+    // Logged once, however often it is tried again.
+    void not_granted(const std::string& reason) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (stats_.refusal.empty())
+                log::error(
+                    "mqtt",
+                    "the broker refuses our subscription: its access rules must allow this client to read "
+                    "touchpoint/v1/#",
+                    {{"reason", reason}});
+            stats_.refusal = reason;
+            stats_.last_error = "subscription refused: " + reason;
+            grants_missing_ = 0;  // of this connection no other answer counts
+        }
+        handlers_.subscribed(false);
     }
 
     void down(const std::string& reason) {
@@ -283,6 +307,7 @@ class MqttLink::Impl {
             const std::lock_guard lock(mutex_);
             if (state_.exchange(State::closed) == State::closed) return;
             if (std::exchange(stats_.connected, false)) stats_.since = clock_.utc();
+            stats_.subscribed = false;
             if (reason != "closed") stats_.last_error = reason;
             closed_.notify_all();
         }
@@ -309,6 +334,7 @@ class MqttLink::Impl {
     mutable std::mutex mutex_;
     std::condition_variable closed_;
     LinkStats stats_;
+    std::size_t grants_missing_ = 0;  // of the present connection; guarded by mutex_
     Listener on_connect_;
     Listener on_disconnect_;
     Listener on_subscribe_;

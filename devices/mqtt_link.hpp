@@ -36,6 +36,9 @@ class MqttLink {
         std::function<void(std::string reason)> lost;
         // Something was appended. Called once until rearm().
         std::function<void()> message;
+        // Behind each connected: the broker has granted every subscription (true), or refused one (false; no
+        // message will come, close the link and try again later).
+        std::function<void(bool granted)> subscribed;
     };
     // Of messages that Paho holds for sending; beyond it publish() says no.
     static constexpr int outgoing_max = 1000;

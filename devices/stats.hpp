@@ -12,6 +12,7 @@ namespace touchpoint::devices {
 
 struct LinkStats {
     bool connected = false;
+    bool subscribed = false;       // the broker has granted every subscription of this connection
     bool closed_for_room = false;  // the journal was above its soft bound, or the store full
     bool session_present = false;  // at the last connect
     std::uint64_t connects = 0;
@@ -19,7 +20,8 @@ struct LinkStats {
     std::uint64_t bytes = 0;
     std::uint64_t publishes_failed = 0;  // receipts, rejections and status that Paho refused
     std::string last_error;
-    UtcTime since;  // of the present state
+    std::string refusal;  // why the broker gives us no messages; empty: it does, or has not said
+    UtcTime since;        // of the present state
 };
 
 struct IntakeStats {

@@ -111,6 +111,7 @@ json::object link_json(const Snapshot& snapshot) {
     const devices::LinkStats& link = snapshot.link;
     return {{"broker", snapshot.broker},
             {"connected", link.connected},
+            {"subscribed", link.subscribed},
             {"closed_for_room", link.closed_for_room},
             {"session_present", link.session_present},
             {"since", when(link.since)},
@@ -146,7 +147,7 @@ void listen_tail(Tail& tail, const Reply& reply) {
     response.content_type = "application/x-ndjson";
     response.stream = tail.listen();
     if (response.stream == nullptr)
-        response = problem(503, "busy", std::to_string(Tail::listeners_max) + " listeners are there already");
+        response = not_now(503, "busy", std::to_string(Tail::listeners_max) + " listeners are there already");
     reply(std::move(response));
 }
 

@@ -209,13 +209,8 @@ Result<void> Daemon::Impl::open_store() {
 
 Result<void> Daemon::Impl::open_devices() {
     devices::AdmissionOptions admission = settings_.admission;
-    admission_.emplace(
-        std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id), *box_,
-        [this](const std::string& pseudonym) {
-            const auto sealed = cache_->sealed_identity(pseudonym);
-            return sealed && sealed->has_value();
-        },
-        surroundings_.random);
+    admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id),
+                       *box_, surroundings_.random);
     if (const auto rows = cache_->devices(); rows)
         registry_.load(*rows);
     else
@@ -250,6 +245,10 @@ Result<void> Daemon::Impl::open_devices() {
     };
     handlers.lost = [this](const std::string&) {
         asio::post(loop_, [this] { link_policy_->lost(clock_.steady()); });
+    };
+    handlers.subscribed = [this](bool granted) {
+        asio::post(loop_,
+                   [this, granted] { granted ? link_policy_->subscribed() : link_policy_->refused(); });
     };
     handlers.message = [this] { asio::post(loop_, [this] { pump(); }); };
     auto link = devices::MqttLink::open(settings_.link, *journal_, clock_, std::move(handlers));
@@ -372,9 +371,12 @@ void Daemon::Impl::drive_link(SteadyTime now) {
             if (!link_->connect()) link_policy_->lost(now);
             break;
         case devices::LinkAction::disconnect:
-            log::warning("gateway", "link to the broker closed until there is room",
-                         {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
-            if (!link_->disconnect(housekeeping_->status_text("full"))) link_policy_->lost(now);
+            if (link_policy_->closed_for_room())
+                log::warning("gateway", "link to the broker closed until there is room",
+                             {{"journal_bytes", journal_->uncut_bytes()}, {"disk_full", room.store_full}});
+            if (!link_->disconnect(
+                    housekeeping_->status_text(link_policy_->closed_for_room() ? "full" : "offline")))
+                link_policy_->lost(now);
             break;
     }
 }
@@ -508,6 +510,8 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.clock_trusted = clock_.trusted();
     picture.store_failed = failed_;
     picture.cache_replaced = cache_->replaced();
+    picture.cache_used_bytes = cache_->used_bytes();
+    picture.vault_limit_bytes = cache_->limit_bytes();
     picture.store = store_->stats();
     picture.link = link_->stats();
     picture.link.closed_for_room = link_policy_->closed_for_room();

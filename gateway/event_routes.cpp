@@ -12,7 +12,6 @@ namespace touchpoint::gateway {
 namespace {
 
 constexpr std::string_view cloudevents_header = "ce-";  // CloudEvents 1.0, HTTP binding, binary mode
-constexpr std::string_view busy_retry_seconds = "1";
 
 std::string id_list(const std::vector<std::string>& ids) {
     std::string out = "[";
@@ -36,12 +35,7 @@ std::string body_of(const devices::DirectIntake::Answer& answer) {
 }
 
 HttpResponse response_to(const devices::DirectIntake::Answer& answer) {
-    if (answer.busy) {
-        HttpResponse response =
-            problem(503, "busy", "the gateway takes no events now; nothing of this was kept");
-        response.headers.emplace_back("Retry-After", busy_retry_seconds);
-        return response;
-    }
+    if (answer.busy) return not_now(503, "busy", "the gateway takes no events now; nothing of this was kept");
     const bool none = answer.stored.empty() && answer.duplicate.empty() && !answer.rejected.empty();
     return json_response(body_of(answer), !none ? 200 : answer.too_large ? 413 : 422);
 }

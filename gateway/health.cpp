@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 // A trouble that heals by itself within this time is not shown: brokers restart, platforms hiccup.
 constexpr milliseconds broker_grace{10'000};
 constexpr milliseconds platform_grace{60'000};
+constexpr milliseconds address_grace{60'000};  // since the start: the network comes later than we do
 // Of the room for events.
 constexpr std::uint64_t filling_percent = 80;
 constexpr std::uint64_t full_percent = 95;
@@ -108,6 +109,27 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "platform is told which numbers are missing. New events are safe.",
              "keep the folder events.damaged-1 for support; check the disk: dmesg | grep -i error",
              "ls /var/lib/touchpoint"});
+    if (!s.store.identities_trouble.empty()) {
+        const std::string lost = s.store.identities_lost == 0
+                                     ? std::string()
+                                     : " Of " + grouped(s.store.identities_lost) + " it is lost already.";
+        const std::string effect =
+            "Events are complete, under the pseudonym. Of " + grouped(s.store.identities_waiting) +
+            " customers who are new the raw identifier waits in memory; destinations with identifiers = "
+            "\"raw\" get the pseudonym for them." +
+            lost;
+        if (s.store.vault_full)
+            out.push_back(
+                {"vault-full", "", Severity::error, "identity vault full", effect,
+                 "is the disk full (df)? else, when nothing waits that needs a raw identifier (touchpoint "
+                 "backlog): systemctl stop touchpoint; rm -r /var/lib/touchpoint/cache; systemctl start "
+                 "touchpoint",
+                 status_command});
+        else
+            out.push_back({"vault-unwritable", "", Severity::error,
+                           "raw identifiers cannot be written: " + s.store.identities_trouble, effect,
+                           "look at the disk: dmesg --level=err,warn", status_command});
+    }
     if (s.cache_replaced)
         out.push_back(
             {"cache-replaced", "", Severity::warning,
@@ -128,6 +150,15 @@ void add_link(const Snapshot& s, std::vector<Condition>& out) {
                                " wait in the journal). Receipts are late.",
                            "if this stays: look for a slow or worn card, or devices that send too much",
                            status_command});
+    } else if (!link.refusal.empty()) {
+        out.push_back(
+            {"subscription-refused", "", Severity::error,
+             "the broker " + s.broker + " does not let the gateway read (" + link.refusal + ")",
+             "No event comes in, and what devices send is not kept for the gateway. It tries again by "
+             "itself every few seconds.",
+             "allow this client to read touchpoint/v1/# in the broker's access rules; is mqtt.username "
+             "right?",
+             status_command});
     } else if (!link.connected && lasted(s, link.since, broker_grace)) {
         out.push_back(
             {"broker-unreachable", "", Severity::error,
@@ -249,6 +280,15 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
              "correct the file, or make it anew: touchpoint token create; it is read again by itself",
              "touchpoint token list"});
     for (const ListenerPicture& one : s.http.listeners) {
+        if (one.address_missing && s.uptime >= address_grace)
+            out.push_back(
+                {"listener-address", one.name, Severity::warning,
+                 "this box does not have the address of the listener " + one.name + " (" + one.address + ")",
+                 "Nobody reaches it by HTTP until the box has this address. Events over MQTT are not "
+                 "concerned.",
+                 "is the network cable in, and has the box got its address? else correct http." + one.name +
+                     ".listen in " + std::string(edit_config) + ", then: systemctl restart touchpoint",
+                 "ip address"});
         const std::string check =
             "openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -dates";
         if (!one.certificate_trouble.empty())
@@ -350,7 +390,9 @@ HttpResponse readyz(const Snapshot& snapshot) {
     add(snapshot.store_failed, "store-failed");
     add(full(snapshot.store), "store-full");
     add(snapshot.link.closed_for_room, "intake-paused");
-    add(!snapshot.link.connected && !snapshot.link.closed_for_room, "broker-unreachable");
+    const bool refused = !snapshot.link.refusal.empty();
+    add(refused, "subscription-refused");
+    add(!refused && !snapshot.link.subscribed && !snapshot.link.closed_for_room, "broker-unreachable");
     const bool ready = reasons.empty();
     return json_response(
         std::string("{\"ready\":") + (ready ? "true" : "false") + ",\"reasons\":[" + reasons + "]}\n",
@@ -358,7 +400,7 @@ HttpResponse readyz(const Snapshot& snapshot) {
 }
 
 std::string status_line(const Snapshot& snapshot) {
-    std::string line = snapshot.link.connected ? "taking events" : "not taking events";
+    std::string line = snapshot.link.subscribed ? "taking events" : "not taking events";
     for (const PushPicture& push : snapshot.push) {
         const Backlog waits = backlog(snapshot.store, push.stats.name);
         line += "; " + push.stats.name + " " + name(push.stats.state);

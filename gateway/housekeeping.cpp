@@ -76,10 +76,13 @@ void Housekeeping::write_registry(SteadyTime now) {
     auto held = std::make_shared<devices::Registry::Rows>(std::move(rows));
     const bool posted = parts_.reader.post([this, held] {
         const auto put = parts_.cache.put_devices(*held);
-        if (put) return;
-        boost::asio::post(parts_.loop, [this, held, why = put.error().context] {
-            log::warning("gateway", "device registry not written", {{"why", why}});
-            parts_.registry.not_written(*held);
+        boost::asio::post(parts_.loop, [this, held, why = put ? std::string() : put.error().context] {
+            if (!why.empty() && registry_trouble_.empty())
+                log::warning("gateway", "device registry not written", {{"why", why}});
+            if (why.empty() && !registry_trouble_.empty())
+                log::info("gateway", "device registry is written again");
+            registry_trouble_ = why;
+            if (!why.empty()) parts_.registry.not_written(*held);
         });
     });
     if (!posted) parts_.registry.not_written(*held);

@@ -87,6 +87,7 @@ class Housekeeping {
     SteadyTime committer_moved_;
     SteadyTime reader_answered_;
     bool reader_asked_ = false;
+    std::string registry_trouble_;  // why the last write failed; empty: it did not
 };
 
 }  // namespace touchpoint::gateway

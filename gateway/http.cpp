@@ -168,6 +168,13 @@ HttpResponse problem(unsigned status, std::string_view type, std::string_view de
     return {status, "application/problem+json", std::move(body), {}, nullptr};
 }
 
+HttpResponse not_now(unsigned status, std::string_view type, std::string_view detail,
+                     std::chrono::seconds retry_after) {
+    HttpResponse response = problem(status, type, detail);
+    response.headers.emplace_back("Retry-After", std::to_string(retry_after.count()));
+    return response;
+}
+
 Route get(std::string path, std::function<HttpResponse(const HttpRequest&)> handler) {
     Route route;
     route.method = "GET";

@@ -152,9 +152,13 @@ HttpResponse json_response(std::string body, unsigned status = 200);
 HttpResponse text_response(std::string body, std::string content_type = "text/plain; charset=utf-8");
 // RFC 9457. `type` is a word ("not-found"), as in the messages to devices; the title follows from the status.
 HttpResponse problem(unsigned status, std::string_view type, std::string_view detail);
+// A problem that passes by itself: who is told "not now" is told when, by Retry-After.
+HttpResponse not_now(unsigned status, std::string_view type, std::string_view detail,
+                     std::chrono::seconds retry_after = std::chrono::seconds(1));
 
 // Takes the answer, once; may be called at once or later, from any thread. Dropped without a call, the client
-// gets 503 when the deadline comes. Given after the client has gone (Presence) it changes nothing.
+// gets 503 `timeout` when the deadline comes; what the route does goes on all the same. Given after the
+// client has gone (Presence) it changes nothing.
 using Reply = std::function<void(HttpResponse)>;
 
 struct Route {

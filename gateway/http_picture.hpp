@@ -16,6 +16,7 @@ struct ListenerPicture {
     std::string name;     // "local", "platform", "control"
     std::string address;  // "127.0.0.1 port 8080", or the socket's path
     HttpStats stats;
+    bool address_missing = false;  // the machine does not have it (yet)
     bool tls = false;
     UtcTime certificate_ends;         // 0: without TLS
     std::string certificate_trouble;  // why the last reading of its files changed nothing; empty: it did

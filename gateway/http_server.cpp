@@ -1,6 +1,7 @@
 #include "gateway/http_server.hpp"
 
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,8 +36,10 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<HttpProtocol, HttpExecutor>;
 
-// While a route looks for its answer.
+// While a route looks for its answer, and while a stream has nothing to say.
 constexpr std::chrono::milliseconds look_for_client_every{200};
+// What took longer than its deadline will not be quicker in a second.
+constexpr std::chrono::seconds retry_after_timeout{5};
 // After the last answer: what the client still sends is read and thrown away, or its system would throw our
 // answer away. See HttpServer, "Not promised".
 constexpr std::chrono::milliseconds farewell_max{1000};
@@ -82,6 +85,17 @@ asio::ip::tcp::endpoint tcp_peer(const HttpSocket& socket) {
     std::copy_n(static_cast<const char*>(static_cast<const void*>(endpoint.data())), endpoint.size(),
                 static_cast<char*>(static_cast<void*>(address.data())));
     return address;
+}
+
+// Whether this machine has the address now: any port of it can be had.
+bool is_here(const asio::ip::tcp::endpoint& endpoint) {
+    const int probe = ::socket(endpoint.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return true;  // not known: nobody is alarmed
+    const asio::ip::tcp::endpoint any_port(endpoint.address(), 0);
+    const bool bound = ::bind(probe, any_port.data(), static_cast<socklen_t>(any_port.size())) == 0;
+    const bool missing = !bound && errno == EADDRNOTAVAIL;
+    ::close(probe);
+    return !missing;
 }
 
 ClientAddress client_address(const asio::ip::tcp::endpoint& endpoint) {
@@ -144,6 +158,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     Result<std::uint16_t> listen_tcp(const std::string& address, std::uint16_t port);
     Result<void> listen_unix(const std::filesystem::path& path, const std::string& group);
     void stop();
+    bool address_is_here() const { return !tcp_address_ || is_here(*tcp_address_); }
     HttpStats stats() const {
         HttpStats now = stats_;
         now.connections = connections_.size();
@@ -176,7 +191,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
         std::optional<HttpResponse> response;  // stays set once it is given: a late reply changes nothing
     };
 
-    Result<void> open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse);
+    static Result<void> open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool tcp);
     void start_accepting(Listener listener);
     HttpTask<> accept(std::shared_ptr<Listener> listener);
     void take(HttpSocket socket, const Guard& guard);
@@ -204,14 +219,22 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     std::vector<std::shared_ptr<Listener>> listeners_;
     std::list<Connection> connections_;
     std::filesystem::path socket_file_;
+    std::optional<asio::ip::tcp::endpoint> tcp_address_;
     HttpStats stats_;
     bool stopped_ = false;
 };
 
-Result<void> HttpServer::Impl::open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool reuse) {
+Result<void> HttpServer::Impl::open(Listener& listener, const HttpProtocol::endpoint& endpoint, bool tcp) {
     error_code error;
     listener.acceptor.open(endpoint.protocol(), error);
-    if (!error && reuse) listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error && tcp) listener.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    // After a power cut the box is up before its network: an address that comes later is listened on already.
+    // A kernel that does not know the option says so in bind().
+    const int yes = 1;
+    if (!error && tcp && endpoint.protocol().family() == AF_INET)
+        ::setsockopt(listener.acceptor.native_handle(), IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes);
+    if (!error && tcp && endpoint.protocol().family() == AF_INET6)
+        ::setsockopt(listener.acceptor.native_handle(), IPPROTO_IPV6, IPV6_FREEBIND, &yes, sizeof yes);
     if (!error) listener.acceptor.bind(endpoint, error);
     if (!error) listener.acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) return fail(Errc::io, error.message());
@@ -231,6 +254,7 @@ Result<std::uint16_t> HttpServer::Impl::listen_tcp(const std::string& address, s
     local.resize(bound.size());
     std::copy_n(static_cast<const char*>(static_cast<const void*>(bound.data())), bound.size(),
                 static_cast<char*>(static_cast<void*>(local.data())));
+    tcp_address_ = local;
     start_accepting(std::move(listener));
     return local.port();
 }
@@ -320,9 +344,9 @@ void HttpServer::Impl::take(HttpSocket socket, const Guard& guard) {
         connection.peer = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
     }
     if (connections_.size() >= limits_.connections_max)
-        return turn_away(socket, problem(503, "too-many-connections", "all places are taken; try again"));
+        return turn_away(socket, not_now(503, "too-many-connections", "all places are taken; try again"));
     if (guards_.door != nullptr && !guards_.door->enter(connection.address))
-        return turn_away(socket, problem(429, "too-many-requests", "this address has too many connections"));
+        return turn_away(socket, not_now(429, "too-many-requests", "this address has too many connections"));
     const bool tls = guards_.tls != nullptr && !guard.check;
     connection.stream =
         tls ? make_tls_stream(std::move(socket), *guards_.tls) : make_plain_stream(std::move(socket));
@@ -419,7 +443,8 @@ HttpTask<std::optional<HttpResponse>> HttpServer::Impl::answer(Connection& conne
         co_await timer.async_wait(as_http_task);
         if (pending->response || stopped_) break;
         if (last) {
-            pending->response = problem(503, "timeout", "the gateway did not find an answer in time");
+            pending->response =
+                not_now(503, "timeout", "the gateway did not find an answer in time", retry_after_timeout);
         } else if (left(connection.stream->socket().native_handle())) {
             request.client->leave();
             break;
@@ -451,17 +476,23 @@ HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::share
     body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
+    auto pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {
-            timer->expires_after(limits_.stream_pulse);
-            const auto [woken] = co_await timer->async_wait(as_http_task);
-            if (!woken) bytes = "\n";
+            timer->expires_after(look_for_client_every);
+            if (timer->expiry() > pulse) timer->expires_at(pulse);
+            co_await timer->async_wait(as_http_task);
+            // Its place is for the next one.
+            if (left(connection.stream->socket().native_handle())) co_return false;
+            bytes = body->take();
+            if (bytes.empty() && std::chrono::steady_clock::now() >= pulse) bytes = "\n";
         }
         if (bytes.empty()) continue;
         bytes = chunk(bytes);
         const bool sent = co_await send(connection, bytes);
         if (!sent) co_return false;
+        pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
     }
     const std::string end = "0\r\n\r\n";
     co_return co_await send(connection, end);
@@ -511,5 +542,6 @@ Result<void> HttpServer::listen_unix(const std::filesystem::path& socket, const 
 }
 void HttpServer::stop() { impl_->stop(); }
 HttpStats HttpServer::stats() const { return impl_->stats(); }
+bool HttpServer::address_is_here() const { return impl_->address_is_here(); }
 
 }  // namespace touchpoint::gateway

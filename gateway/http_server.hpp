@@ -53,8 +53,9 @@ class HttpServer {
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
 
-    // The port that was taken (port 0: any free one).
-    // Fails with io (in use, no such address; the context names it).
+    // The port that was taken (port 0: any free one). An address that this machine does not have (yet) is
+    // taken, too: requests come as soon as it has.
+    // Fails with io (in use; the context names it), invalid_argument (not an IP address).
     Result<std::uint16_t> listen_tcp(const std::string& address, std::uint16_t port);
     // Mode 0660 and `group` where it exists. A socket file that nobody answers on is replaced; its folder is
     // made. Fails with locked (another process answers on it) or io.
@@ -63,6 +64,8 @@ class HttpServer {
     // No more connections, and the open ones are closed; the socket file is removed. Idempotent.
     void stop();
     HttpStats stats() const;
+    // Whether this machine has the address of listen_tcp() now.
+    bool address_is_here() const;
 
   private:
     class Impl;

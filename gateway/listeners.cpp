@@ -190,6 +190,7 @@ HttpPicture Listeners::picture() const {
         one.name = tcp->name;
         one.address = tcp->address;
         one.stats = tcp->server->stats();
+        one.address_missing = !tcp->server->address_is_here();
         one.tls = tcp->tls != nullptr;
         if (tcp->tls) one.certificate_ends = tcp->tls->not_after();
         one.certificate_trouble = tcp->tls_trouble;

@@ -49,7 +49,7 @@ class Listeners {
     Listeners(const Listeners&) = delete;
     Listeners& operator=(const Listeners&) = delete;
 
-    // Fails with io (an address is in use or is not ours), locked (the socket), invalid_argument (a
+    // Fails with io (an address is in use), locked (the socket), invalid_argument (a
     // certificate or key; the context names its file).
     Result<void> open(const config::Settings& settings, RouteSets routes);
     // Call it several times a second.

@@ -19,6 +19,9 @@ using namespace touchpoint;
 // EX_CONFIG of sysexits.h: a start that is bad today is bad again in two seconds; the unit does not repeat
 // it.
 constexpr int bad_start = 78;
+// The unit starts us again: an address that another program has, a lock of a predecessor that hangs in a
+// disk's I/O, a file system that is not there yet. Nobody has to come for what passes by itself.
+constexpr int try_again = 1;
 
 int check(const config::Loaded& loaded) {
     for (const config::Problem& problem : loaded.problems) std::cout << config::to_text(problem) << '\n';
@@ -40,9 +43,19 @@ Result<config::Settings> read_again(const std::string& config_file) {
     return std::move(*loaded.settings);
 }
 
+// Whether only a person can change what made the start fail.
+bool needs_a_person(Errc code) {
+    return code == Errc::invalid_argument || code == Errc::format_too_new || code == Errc::wrong_machine ||
+           code == Errc::damaged;
+}
+
 int cannot_start(const Error& error) {
-    log::error("gateway", "cannot start", {{"reason", name(error.code)}, {"error", error.context}});
-    return bad_start;
+    const bool person = needs_a_person(error.code);
+    log::error("gateway", "cannot start",
+               {{"reason", name(error.code)},
+                {"error", error.context},
+                {"next", person ? "a person must repair this" : "systemd tries again"}});
+    return person ? bad_start : try_again;
 }
 
 int run(const std::string& config_file, std::string boot_id) {

@@ -122,6 +122,8 @@ void add_http(Exposition& out, const HttpPicture& http) {
 void add_intake(Exposition& out, const Snapshot& s) {
     const devices::LinkStats& link = s.link;
     out.gauge("touchpoint_mqtt_connected", "1 when connected to the broker").value(link.connected ? 1 : 0);
+    out.gauge("touchpoint_mqtt_subscribed", "1 when the broker has granted our subscriptions")
+        .value(link.subscribed ? 1 : 0);
     out.gauge("touchpoint_mqtt_closed_for_room",
               "1 while the connection is closed because the journal or store is full")
         .value(link.closed_for_room ? 1 : 0);
@@ -154,6 +156,17 @@ void add_intake(Exposition& out, const Snapshot& s) {
     out.counter("touchpoint_receipts_total", "Receipts sent to devices").value(intake.receipts);
     out.gauge("touchpoint_devices", "Devices known").value(intake.devices);
     out.gauge("touchpoint_devices_online", "Devices that say they are online").value(intake.devices_online);
+}
+
+void add_vault(Exposition& out, const Snapshot& s) {
+    out.gauge("touchpoint_vault_used_bytes", "Pages of identities and devices that hold something")
+        .value(s.cache_used_bytes);
+    out.gauge("touchpoint_vault_limit_bytes", "At which no identity of a new customer is kept")
+        .value(s.vault_limit_bytes);
+    out.gauge("touchpoint_identities_waiting", "Raw identifiers that the vault does not take now")
+        .value(s.store.identities_waiting);
+    out.counter("touchpoint_identities_lost_total", "Raw identifiers given up because too many waited")
+        .value(s.store.identities_lost);
 }
 
 void add_store(Exposition& out, const store::StoreStats& store) {
@@ -232,6 +245,7 @@ std::string metrics_text(const Snapshot& snapshot) {
     add_program(out, snapshot);
     add_http(out, snapshot.http);
     add_intake(out, snapshot);
+    add_vault(out, snapshot);
     add_store(out, snapshot.store);
     add_push(out, snapshot);
     return out.text();

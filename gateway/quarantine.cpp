@@ -83,11 +83,8 @@ bool is_text(std::string_view bytes) {
 
 }  // namespace
 
-std::string quarantine_list(const store::Slice& slice) {
-    json::array items;
-    Sequence last = 0;
+void add_quarantine_items(std::string& items, const store::Slice& slice) {
     for (const store::StoredEvent& stored : slice.events) {
-        last = stored.sequence;
         json::object item;
         item["sequence"] = stored.sequence;
         if (stored.gap >= 0) {
@@ -97,12 +94,9 @@ std::string quarantine_list(const store::Slice& slice) {
             for (const char* key : {"time", "source"}) copy(item, &*event, key);
             for (const char* key : {"topic", "error"}) copy(item, data_of(*event), key);
         }
-        items.push_back(std::move(item));
+        if (!items.empty()) items += ',';
+        items += json::serialize(item);
     }
-    json::object page;
-    page["items"] = std::move(items);
-    page["last"] = last;
-    return json::serialize(page) + "\n";
 }
 
 Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence,

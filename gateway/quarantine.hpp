@@ -17,8 +17,9 @@ namespace touchpoint::gateway {
 
 inline constexpr std::uint32_t quarantine_page_max = 1000;
 
-// {"items":[{"sequence","time","source","topic","error":{..}},...],"last":N}: without payloads.
-std::string quarantine_list(const store::Slice& slice);
+// One entry of the list for each of a slice's, with commas between: {"sequence","time","source","topic",
+// "error":{..}} or {"sequence","gap":{..}}; without payloads. Appended to `items`.
+void add_quarantine_items(std::string& items, const store::Slice& slice);
 // The whole event of a slice's first entry, with the payload opened: "payload" (text) or "payload_base64",
 // and "properties" where there were some. Fails with not_found (shed, or a gap), or damaged (another key).
 Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence,

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t refused_told_max = 20;  // of one retry, with their reasons
 constexpr std::chrono::seconds retry_deadline{60};
+constexpr std::chrono::seconds stopping_retry{5};
 
 std::optional<std::uint64_t> number(std::string_view text) {
     std::uint64_t value = 0;
@@ -41,7 +42,37 @@ void read_quarantine(const QuarantineParts& parts, Sequence after, std::uint32_t
         else
             reply(problem(500, "store-io", "the quarantine cannot be read"));
     });
-    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
+}
+
+// One request for the list. A slice has a bound of bytes and a rejected message may be a megabyte: it is read
+// in as many as it takes.
+struct List {
+    Sequence after = 0;
+    std::uint32_t left = 0;  // items still to come
+    std::string items;
+    Sequence last = 0;
+
+    std::string body() const {
+        return R"({"items":[)" + items + R"(],"last":)" + std::to_string(last) + "}\n";
+    }
+};
+
+// Each slice is a job of its own, so that other readers have their turns between.
+void read_list(const QuarantineParts& parts, const std::shared_ptr<List>& list, const Reply& reply) {
+    const bool posted = parts.reader.post([parts, list, reply] {
+        store::EventReader::Limits limits;
+        limits.events_max = list->left;
+        const auto slice = parts.store.make_reader()->read(Stream::quarantine, list->after, "", limits);
+        if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
+        add_quarantine_items(list->items, *slice);
+        if (!slice->events.empty()) list->after = list->last = slice->events.back().sequence;
+        list->left -= std::min(list->left, static_cast<std::uint32_t>(slice->events.size()));
+        if (slice->events.empty() || !slice->more || list->left == 0)
+            return reply(json_response(list->body()));
+        read_list(parts, list, reply);
+    });
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
 }
 
 void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
@@ -61,8 +92,10 @@ void list_quarantine(const QuarantineParts& parts, const HttpRequest& request, c
         if (!given) return reply(problem(400, "bad-query", "after must be a sequence"));
         after = *given;
     }
-    read_quarantine(parts, after, static_cast<std::uint32_t>(limit), reply,
-                    [](const store::Slice& slice) { return json_response(quarantine_list(slice)); });
+    const auto list = std::make_shared<List>();
+    list->after = after;
+    list->left = static_cast<std::uint32_t>(limit);
+    read_list(parts, list, reply);
 }
 
 void show_quarantine(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
@@ -104,7 +137,8 @@ void out_of_quarantine(const QuarantineParts& parts, Range range, std::string_vi
 
 void answer_when_durable(const QuarantineParts& parts, const Reply& reply, std::string body) {
     parts.store.when_durable([reply, body = std::move(body)](const Result<void>& durable) {
-        reply(durable ? json_response(body) : problem(503, "stopping", durable.error().context));
+        reply(durable ? json_response(body)
+                      : not_now(503, "stopping", durable.error().context, stopping_retry));
     });
 }
 
@@ -114,7 +148,7 @@ void discard(const QuarantineParts& parts, const HttpRequest& request, const Rep
     range->last = std::min(range->last, parts.store.horizon(Stream::quarantine));
     if (range->first > range->last)
         return reply(problem(404, "not-found", "nothing is kept under this sequence"));
-    if (!parts.store.has_gap_room(1)) return reply(problem(503, "busy", "try again in a second"));
+    if (!parts.store.has_gap_room(1)) return reply(not_now(503, "busy", "try again in a second"));
     out_of_quarantine(parts, *range, "discarded");
     answer_when_durable(
         parts, reply,
@@ -132,7 +166,8 @@ struct Retry {
     std::uint64_t retried = 0;
     std::uint64_t refused = 0;
     std::string refused_text;
-    Sequence next = 0;  // go on here; 0: all were looked at
+    Sequence first = 0;  // of those that were asked for
+    Sequence next = 0;   // go on here; 0: all were looked at
 
     void refuse(Sequence sequence, const std::string& error) {
         if (++refused > refused_told_max) return;
@@ -151,7 +186,11 @@ struct Retry {
 
 void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry, const Reply& reply) {
     const auto one_done = [parts, retry, reply] {
-        if (--retry->running == 0) answer_when_durable(parts, reply, retry->body());
+        if (--retry->running != 0) return;
+        // Asked for the same again at once, it would say the same again.
+        if (retry->next == retry->first)
+            return reply(not_now(503, "busy", "the gateway takes no events now; none of these was tried"));
+        answer_when_durable(parts, reply, retry->body());
     };
     for (Retry::Message& one : retry->messages) {
         if (!one.message) {
@@ -195,6 +234,7 @@ void retry(const QuarantineParts& parts, const HttpRequest& request, const Reply
         const auto slice = parts.store.make_reader()->read(Stream::quarantine, range.first - 1, "", limits);
         if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
         const auto work = std::make_shared<Retry>();
+        work->first = range.first;
         Sequence read_through = range.first - 1;
         for (const store::StoredEvent& event : slice->events) {
             read_through = std::min(event.sequence, range.last);
@@ -204,7 +244,7 @@ void retry(const QuarantineParts& parts, const HttpRequest& request, const Reply
         if (read_through < range.last && slice->more) work->next = read_through + 1;
         boost::asio::post(parts.loop, [parts, work, reply] { retry_all(parts, work, reply); });
     });
-    if (!posted) reply(problem(503, "busy", "too many readers wait; try again"));
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
 }
 
 }  // namespace

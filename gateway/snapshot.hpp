@@ -35,8 +35,10 @@ struct Snapshot {
     UtcTime started;
     std::chrono::milliseconds uptime{};  // steady: a clock that was set does not change it
     bool clock_trusted = false;
-    bool store_failed = false;    // the disk refused a write or flush: the daemon is about to end
-    bool cache_replaced = false;  // damaged at this start: identities and devices were lost
+    bool store_failed = false;            // the disk refused a write or flush: the daemon is about to end
+    bool cache_replaced = false;          // damaged at this start: identities and devices were lost
+    std::uint64_t cache_used_bytes = 0;   // identities and devices
+    std::uint64_t vault_limit_bytes = 0;  // of these: from here on no identities are taken
     store::StoreStats store;
     devices::LinkStats link;
     devices::IntakeStats intake;

@@ -1,5 +1,6 @@
 #include "store/cache.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -13,8 +14,11 @@ Cache::~Cache() = default;
 
 Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     std::unique_ptr<Cache> self(new Cache);
-    const Environment::Options wanted{
-        .folder = options.folder, .map_bytes = options.bytes_max, .tables = 8, .random_access = true};
+    self->bytes_max_ = options.bytes_max;
+    const Environment::Options wanted{.folder = options.folder,
+                                      .map_bytes = options.bytes_max + options.registry_bytes,
+                                      .tables = 8,
+                                      .random_access = true};
     for (;;) {
         const auto open_tables = [&]() -> Result<void> {
             if (options.look_first && !self->replaced_ &&
@@ -39,7 +43,10 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
             return txn->commit();
         };
         const Result<void> opened = open_tables();
-        if (opened) return self;
+        if (opened) {
+            self->measure();
+            return self;
+        }
         self->environment_.reset();
         const bool unreadable =
             opened.error().code == Errc::damaged || opened.error().code == Errc::wrong_machine;
@@ -52,8 +59,37 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     }
 }
 
+// Without the lock of a writer, which is held for a flush.
+Result<bool> Cache::all_known(std::span<const Identity> identities) const {
+    if (identities.empty()) return true;
+    const auto txn = environment_->begin_read();
+    if (!txn) return txn.error();
+    for (const Identity& identity : identities) {
+        const auto known = txn->get(vault_, identity.pseudonym);
+        if (!known) return known.error();
+        if (!*known) return false;
+    }
+    return true;
+}
+
+void Cache::measure() {
+    const std::uint64_t used = environment_->used_bytes();
+    const auto txn = environment_->begin_read();
+    const auto free = txn ? txn->free_pages() : Result<std::uint64_t>(0);
+    used_bytes_ = used - std::min(used, (free ? *free : 0) * environment_->page_bytes());
+}
+
+Result<void> Cache::commit(Transaction& txn) {
+    auto committed = txn.commit();
+    measure();
+    return committed;
+}
+
 Result<void> Cache::put_identities(std::span<const Identity> identities) {
-    if (identities.empty()) return {};
+    const auto known = all_known(identities);
+    if (!known) return known.error();
+    if (*known) return {};
+    if (used_bytes() >= bytes_max_) return fail(Errc::full, "the identity vault is full");
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();
     for (const Identity& identity : identities) {
@@ -62,7 +98,7 @@ Result<void> Cache::put_identities(std::span<const Identity> identities) {
         if (*known) continue;
         if (const auto put = txn->put(vault_, identity.pseudonym, identity.sealed); !put) return put.error();
     }
-    return txn->commit();
+    return commit(*txn);
 }
 
 Result<std::optional<std::string>> Cache::sealed_identity(std::string_view pseudonym) const {
@@ -79,7 +115,7 @@ Result<bool> Cache::erase_identity(std::string_view pseudonym) {
     if (!txn) return txn.error();
     const auto erased = txn->erase(vault_, pseudonym);
     if (!erased) return erased.error();
-    if (const auto committed = txn->commit(); !committed) return committed.error();
+    if (const auto committed = commit(*txn); !committed) return committed.error();
     return *erased;
 }
 
@@ -89,7 +125,7 @@ Result<void> Cache::put_devices(std::span<const std::pair<std::string, std::stri
     if (!txn) return txn.error();
     for (const auto& [key, value] : rows)
         if (const auto put = txn->put(registry_, key, value); !put) return put.error();
-    return txn->commit();
+    return commit(*txn);
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> Cache::devices() const {

@@ -15,8 +15,6 @@ constexpr std::uint8_t flag_untrusted = 1;  // our clock, when it was committed
 // magic 4, codec 1, flags 1, reserved 2, events 4, raw 4, first 8, last 8, recorded 8, checksum 8
 constexpr std::size_t header_bytes = 48;
 constexpr std::size_t checksum_at = 40;
-// The largest message is 262,144 bytes; masking, escaping and the envelope add less than this again.
-constexpr std::uint32_t raw_bytes_limit = 4u << 20;
 
 std::uint64_t checksum(std::string_view chunk) {
     return XXH3_64bits_withSeed(chunk.data() + header_bytes, chunk.size() - header_bytes,
@@ -35,7 +33,7 @@ ChunkPacker::~ChunkPacker() = default;
 
 std::string_view ChunkPacker::pack(const ChunkHeader& header, std::string_view lines) {
     TP_ASSERT(header.events > 0 && header.last - header.first + 1 == header.events &&
-              lines.size() <= raw_bytes_limit);
+              lines.size() <= event_line_bytes_max);
     packed_.resize(header_bytes + ZSTD_compressBound(lines.size()));
     std::size_t stored =
         ZSTD_compressCCtx(zstd_->context, packed_.data() + header_bytes, packed_.size() - header_bytes,
@@ -78,7 +76,7 @@ Result<ChunkHeader> read_header(std::string_view chunk) {
     header.last = in.little<std::uint64_t>();
     header.recorded.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     if (header.events == 0 || header.last - header.first + 1 != header.events ||
-        header.raw_bytes > raw_bytes_limit)
+        header.raw_bytes > event_line_bytes_max)
         return fail(Errc::damaged, "chunk header");
     return header;
 }

@@ -16,6 +16,8 @@ namespace touchpoint::store {
 
 // Raw bytes of lines in a chunk; a single larger event has one of its own.
 inline constexpr std::size_t chunk_raw_bytes_max = 64u << 10;
+// The largest event with its envelope. What devices/ and config/ let through is smaller.
+inline constexpr std::uint32_t event_line_bytes_max = 4u << 20;
 inline constexpr int chunk_zstd_level = 1;  // level 3 gave larger chunks of small JSON, and slower
 
 struct ChunkHeader {

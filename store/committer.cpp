@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::chrono::seconds measure_live_every{5};
 constexpr std::chrono::milliseconds retry_full_every{1000};
-constexpr std::size_t identities_waiting_max = 10'000;  // while the cache does not take them
+// Identities that the cache did not take are tried again after the first pause, doubling up to the last.
+constexpr std::chrono::seconds identities_pause_first{1};
+constexpr std::chrono::seconds identities_pause_last{300};
 // A group is committed at once when it has grown to this, even if nobody waits.
 constexpr std::size_t group_events_due = 2'000;
 constexpr std::size_t group_bytes_due = 1u << 20;
@@ -119,7 +121,7 @@ bool EventStore::Impl::gives_up() const {
 Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     const UtcTime now = clock_.utc();
     // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
-    if (const auto put = cache_.put_identities(work.identities); !put) keep_identities(work, put.error());
+    keep_identities(work.identities);
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     std::vector<EventReader::Source::Unsettled> gone;
@@ -191,17 +193,43 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     return {};
 }
 
-// The cache does not take them now: they are offered with the next commit again. Their events do not wait for
-// it.
-void EventStore::Impl::keep_identities(Work& work, const Error& why) {
+// Into the vault. Where it does not take them now they are offered with a later commit again, at growing
+// intervals; their events do not wait for it. What is refused is said once, and once when it is over.
+void EventStore::Impl::keep_identities(std::vector<Identity>& fresh) {
+    const auto now = Steady::now();
+    const bool pausing = identities_pause_ != Steady::duration{};
+    if (pausing)  // those that are in the vault need no place
+        std::erase_if(fresh, [this](const Identity& one) {
+            const auto known = cache_.sealed_identity(one.pseudonym);
+            return known && known->has_value();
+        });
+    std::move(fresh.begin(), fresh.end(), std::back_inserter(kept_identities_));
+    fresh.clear();
+    std::optional<Error> trouble;
+    const bool tried = !kept_identities_.empty() && now >= identities_retry_;
+    if (tried) {
+        if (const auto put = cache_.put_identities(kept_identities_); !put) trouble = put.error();
+        if (!trouble) kept_identities_.clear();
+        identities_pause_ = !trouble ? Steady::duration{}
+                            : pausing
+                                ? std::min<Steady::duration>(identities_pause_ * 2, identities_pause_last)
+                                : identities_pause_first;
+        identities_retry_ = now + identities_pause_;
+    }
+    if (trouble && !pausing)
+        log::error("store", "identities not written, their events go on under the pseudonym",
+                   {{"identities", kept_identities_.size()}, {"why", trouble->context}});
+    if (tried && !trouble && pausing) log::info("store", "identities are written again");
+    const std::size_t room = StoreStats::identities_waiting_max;
+    const std::size_t lost = kept_identities_.size() - std::min(room, kept_identities_.size());
+    kept_identities_.resize(kept_identities_.size() - lost);
     const std::lock_guard lock(mutex_);
-    const std::size_t room =
-        identities_waiting_max - std::min(identities_waiting_max, waiting_.identities.size());
-    const std::size_t kept = std::min(room, work.identities.size());
-    log::error("store", "identities not written, their events go on under the pseudonym",
-               {{"identities", work.identities.size()}, {"kept_for_later", kept}, {"why", why.context}});
-    std::move(work.identities.begin(), work.identities.begin() + static_cast<std::ptrdiff_t>(kept),
-              std::back_inserter(waiting_.identities));
+    if (tried) {
+        stats_.identities_trouble = trouble ? trouble->context : "";
+        stats_.vault_full = trouble && trouble->code == Errc::full;
+    }
+    stats_.identities_waiting = kept_identities_.size();
+    stats_.identities_lost += lost;
 }
 
 void EventStore::Impl::put_back(Work&& work, std::chrono::milliseconds retry_in) {

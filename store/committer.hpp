@@ -122,7 +122,7 @@ class EventStore::Impl {
     void unblock();
     void watch_bound();
     void judge_bound();
-    void keep_identities(Work& work, const Error& why);
+    void keep_identities(std::vector<Identity>& fresh);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
     Result<void> flush();
@@ -157,6 +157,11 @@ class EventStore::Impl {
     Retention retention_;
     PerStream<Sequence> expire_through_;
     PerStream<Sequence> expiry_looked_;
+
+    // What the cache did not take: tried again with a commit, but not before identities_retry_.
+    std::vector<Identity> kept_identities_;
+    Steady::time_point identities_retry_{};
+    Steady::duration identities_pause_{};
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;

@@ -121,6 +121,13 @@ struct StoreStats {  // one consistent picture, taken between commits
     std::vector<std::string> forgotten;
     static constexpr std::size_t forgotten_max = 32;
     std::uint64_t dedup_ids = 0;
+    // Raw identifiers: why the cache takes none now (empty: it does), whether for want of room, how many wait
+    // for the next try, and how many were given up because more than identities_waiting_max waited.
+    std::string identities_trouble;
+    bool vault_full = false;
+    std::uint64_t identities_waiting = 0;
+    std::uint64_t identities_lost = 0;
+    static constexpr std::size_t identities_waiting_max = 10'000;
     std::vector<ConsumerState> consumers;
 };
 

@@ -64,6 +64,7 @@ Result<std::string> read_or_make(const std::filesystem::path& path) {
     if (file.fd < 0) return io_error(path, "read");
     std::string key(key_bytes + 1, '\0');
     const ssize_t size = ::read(file.fd, key.data(), key.size());
+    if (size < 0) return io_error(path, "read");
     if (size != static_cast<ssize_t>(key_bytes))
         return fail(Errc::damaged,
                     path.string() + " is not a key of " + std::to_string(key_bytes) +

@@ -122,6 +122,7 @@ class Pull::Impl : public std::enable_shared_from_this<Pull::Impl> {
     PullSeats seats_;
     std::map<std::uint64_t, Started> polls_;
     std::uint64_t last_id_ = 0;
+    std::uint64_t notified_ = 0;  // calls of notify(), so that none is missed between a look and its wait
     std::size_t requests_ = 0;
     bool stopping_ = false;
 };

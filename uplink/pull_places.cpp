@@ -43,8 +43,8 @@ Pulled<Cursor> checked_cursor(const std::string& text, const Extent& extent) {
     }
     if (cursor->epoch != extent.epoch) {
         refusal.fault = PullFault::cursor_epoch;
-        refusal.detail = "the cursor is of an epoch that has ended; the present one is " + extent.epoch +
-                         ": begin it at its oldest event";
+        refusal.detail = "this cursor is of an earlier numbering; the present epoch is " + extent.epoch +
+                         ": read on without a cursor, from its oldest event";
         refusal.members = "\"epoch\":" + json_string(extent.epoch);
         return refusal;
     }

@@ -74,12 +74,16 @@ asio::awaitable<Pulled<PullBody>> Pull::Impl::serve(Started poll) {
         if (auto refused = co_await find_place(poll)) co_return std::move(*refused);
     for (bool expired = poll->wanted.wait.count() == 0;;) {
         if (poll->ended) co_return *poll->ended;
+        const PerStream<Sequence> before = poll->position;
+        const std::uint64_t notified = notified_;
         Pulled<PullBody> found = co_await look(poll);
         if (poll->ended) co_return *poll->ended;
         if (!found || found->items > 0 || expired) co_return found;
-        // It read much that is not wanted, and there is more: others have had their turn.
+        // It read much that is not wanted, and there is more: others have had their turn. Where it came no
+        // further, what stands there waits for a flush, and that is told by notify().
         const auto counts = waiting(poll->streams, poll->position);
-        if (std::any_of(counts.values.begin(), counts.values.end(), [](auto n) { return n > 0; })) {
+        const bool moved = poll->position.values != before.values || notified_ != notified;
+        if (moved && std::any_of(counts.values.begin(), counts.values.end(), [](auto n) { return n > 0; })) {
             expired = parts_.clock.steady() >= poll->deadline;
             continue;
         }
@@ -194,6 +198,7 @@ void Pull::Impl::abandon(std::uint64_t request) {
 }
 
 void Pull::Impl::notify() {
+    ++notified_;
     for (const auto& [id, poll] : polls_) {
         if (!poll->waits) continue;
         const auto counts = waiting(poll->streams, poll->position);

@@ -132,6 +132,9 @@ int quarantine_retry(const Target& target, const std::string& which) {
         const auto answer =
             ask(target.socket, "/v1/quarantine/retry" + query({first, range->last}), {}, "POST");
         if (!answer) return no_answer(target, answer.error());
+        if (answer->status == 503 && retried + refused > 0)
+            std::cout << retried << " are events now; " << refused << " still break a rule. From " << first
+                      << " on none was tried.\n";
         if (answer->status != 200) return no(target, *answer);
         boost::system::error_code error;
         const json::value root = json::parse(answer->body, error);

@@ -19,7 +19,7 @@ using gateway::spoken_bytes;
 std::string devices_line(View status) {
     const View mqtt = status["mqtt"];
     const View intake = status["intake"];
-    std::string line = mqtt["connected"].truth()         ? "taking events"
+    std::string line = mqtt["subscribed"].truth()        ? "taking events"
                        : mqtt["closed_for_room"].truth() ? "paused until there is room"
                                                          : "no connection to " + mqtt["broker"].text();
     line += "; " + grouped(intake["devices_online"].number()) + " of " + grouped(intake["devices"].number()) +

@@ -106,8 +106,7 @@ class Groups {
     std::uint64_t random_ = 0;
     devices::AdmissionOptions admission_options_{"s1", "gw-s1"};
     devices::Admission admission_{admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"),
-                                  box_, [](const std::string&) { return false; },
-                                  [this] { return random_ += 0x9e3779b97f4a7c15; }};
+                                  box_, [this] { return random_ += 0x9e3779b97f4a7c15; }};
     Ticket ticket_;
     std::size_t size_;
     std::vector<std::vector<Event>> groups_;

@@ -48,16 +48,17 @@ struct MqttLinkTest : testing::Test {
         LinkOptions options;
         options.url = broker.url();
         options.client_id = "gw-s1";
-        link = std::move(*MqttLink::open(options, *journal, clock,
-                                         {[this](bool present) {
-                                              session_present = present;
-                                              ++connects;
-                                          },
-                                          [this](const std::string& reason) {
-                                              const std::lock_guard lock(mutex);
-                                              losses.push_back(reason);
-                                          },
-                                          [this] { ++wakes; }}));
+        link = std::move(*MqttLink::open(
+            options, *journal, clock,
+            {[this](bool present) {
+                 session_present = present;
+                 ++connects;
+             },
+             [this](const std::string& reason) {
+                 const std::lock_guard lock(mutex);
+                 losses.push_back(reason);
+             },
+             [this] { ++wakes; }, [this](bool granted) { ++(granted ? grants : refusals); }}));
     }
     void connect() {
         const int before = connects;
@@ -107,6 +108,8 @@ struct MqttLinkTest : testing::Test {
     std::vector<std::string> losses;
     std::atomic<int> connects{0};
     std::atomic<int> wakes{0};
+    std::atomic<int> grants{0};
+    std::atomic<int> refusals{0};
     std::atomic<bool> session_present{false};
     std::unique_ptr<MqttLink> link;
 };
@@ -177,6 +180,18 @@ TEST_F(MqttLinkTest, AfterABrokerThatForgotItItIsSubscribedAgain) {
         publish("touchpoint/v1/kiosk/k7/event/search", "{}");
         return journal->end() > journal->read_position();
     }));
+}
+
+TEST_F(MqttLinkTest, WhetherTheBrokerLetsItReadIsToldBehindEachConnect) {
+    connect();
+    EXPECT_TRUE(wait_for([&] { return grants == 1; }));
+    EXPECT_TRUE(link->stats().subscribed);
+    ASSERT_TRUE(link->disconnect("{}"));
+    ASSERT_TRUE(wait_for([&] { return lost() == 1; }));
+    EXPECT_FALSE(link->stats().subscribed);
+    connect();
+    EXPECT_TRUE(wait_for([&] { return grants == 2; }));
+    EXPECT_EQ(refusals, 0);
 }
 
 TEST_F(MqttLinkTest, RetainedStatusComesAtOnceAndRetainedEventsNever) {

@@ -370,5 +370,24 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     EXPECT_EQ(shown.push[0].linger, default_push.linger);
 }
 
+// Above these the gateway ended: an event that no chunk takes, a body that the unit's memory does not hold.
+TEST_F(LoaderTest, WhatTheGatewayCannotBearIsNoLimit) {
+    const auto limits = [](int message, int body) {
+        return std::string(head) + "[devices]\nmessage_bytes_max = " + std::to_string(message) +
+               "\n[http.local]\nbody_bytes_max = " + std::to_string(body) + "\n";
+    };
+    EXPECT_THAT(problems(limits(1'048'577, 16'777'217)),
+                ElementsAre(HasSubstr("1048576"), HasSubstr("16777216")));
+    EXPECT_TRUE(load_text(limits(1'048'576, 16'777'216)).settings);
+}
+
+// An event may wait so long for company, and the watchdog takes a committer that has not moved for 30 s for
+// one that hangs.
+TEST_F(LoaderTest, ACommitIntervalThatTheWatchdogWouldNotBearIsRefused) {
+    const std::string store = std::string(head) + "[store]\ncommit_interval_ms = ";
+    EXPECT_THAT(problems(store + "20001\n"), ElementsAre(HasSubstr("20000")));
+    EXPECT_TRUE(load_text(store + "20000\n").settings);
+}
+
 }  // namespace
 }  // namespace touchpoint::config

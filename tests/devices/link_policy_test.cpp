@@ -37,8 +37,36 @@ TEST_F(LinkPolicyTest, FailuresWaitFromHalfASecondToFive) {
     }
     ASSERT_EQ(tick(), LinkAction::connect);
     policy.connected();
+    policy.subscribed();
     policy.lost(now);
     EXPECT_EQ(policy.next(), now + milliseconds(500));
+}
+
+TEST_F(LinkPolicyTest, AConnectionThatMayNotReadIsClosedAndTriedAgainWithGrowingPauses) {
+    for (const int wait : {500, 1000, 2000, 4000, 5000, 5000}) {
+        connect();
+        policy.refused();
+        EXPECT_EQ(tick(), LinkAction::disconnect);
+        EXPECT_EQ(tick(), LinkAction::nothing);
+        policy.lost(now);
+        EXPECT_EQ(policy.next(), now + milliseconds(wait));
+        EXPECT_FALSE(policy.closed_for_room());
+        now += milliseconds(wait);
+    }
+    connect();
+    policy.subscribed();
+    EXPECT_EQ(tick(), LinkAction::nothing);
+    policy.lost(now);
+    EXPECT_EQ(policy.next(), now + milliseconds(500));
+}
+
+TEST_F(LinkPolicyTest, ARefusalThatComesAfterItsConnectionMeansNothing) {
+    connect();
+    policy.lost(now);
+    policy.refused();
+    now += std::chrono::seconds(1);
+    connect();
+    EXPECT_EQ(tick(), LinkAction::nothing);
 }
 
 TEST_F(LinkPolicyTest, AFullJournalClosesTheLinkUntilHalfOfItIsFree) {

@@ -16,6 +16,7 @@
 #include "gateway/command/commands.hpp"
 #include "gateway/http_server.hpp"
 #include "store/event_reader.hpp"
+#include "tests/gateway/http_client.hpp"
 #include "tests/gateway/loop_thread.hpp"
 #include "tests/gateway/pictures.hpp"
 #include "tests/support/process.hpp"
@@ -41,9 +42,8 @@ class ControlTest : public testing::Test {
         options.reserve_bytes = 4u << 20;
         options.boot_id = std::string(32, 'b');
         store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
-        admission_.emplace(
-            admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
-            [](const std::string&) { return false; }, [this] { return ++chance_; });
+        admission_.emplace(admission_options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+                           [this] { return ++chance_; });
         reception_.emplace(*admission_, registry_);
         direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
         store_->start(
@@ -172,7 +172,26 @@ TEST_F(ControlTest, ListenersOfTailAreBounded) {
         for (std::size_t i = 0; i < Tail::listeners_max; ++i) EXPECT_NE(tail_.listen(), nullptr);
         EXPECT_EQ(tail_.listen(), nullptr);
     });
-    EXPECT_EQ(ask(socket_, "/v1/tail")->status, 503u);
+    EXPECT_THAT(tests::HttpClient::unix_socket(socket_).get("/v1/tail"),
+                AllOf(testing::StartsWith("HTTP/1.1 503"), HasSubstr("\r\nRetry-After: 1\r\n")));
+}
+
+TEST_F(ControlTest, AListenerThatHasGoneLeavesItsPlaceAtOnce) {
+    std::vector<tests::HttpClient> listeners;
+    for (std::size_t i = 0; i < Tail::listeners_max; ++i) {
+        listeners.push_back(tests::HttpClient::unix_socket(socket_));
+        listeners.back().send("GET /v1/tail HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_THAT(listeners.back().read_until("\r\n\r\n"), testing::StartsWith("HTTP/1.1 200"));
+    }
+    listeners.pop_back();
+    // Long before the next empty line would have found it.
+    EXPECT_TRUE(tests::wait_for(
+        [&] {
+            std::shared_ptr<BodyStream> place;
+            loop_.on_loop([&] { place = tail_.listen(); });
+            return place != nullptr;
+        },
+        std::chrono::seconds(5)));
 }
 
 TEST_F(ControlTest, QuarantineListsWithoutPayloadsAndShowsOneWithIt) {
@@ -223,6 +242,17 @@ TEST_F(ControlTest, BacklogIsServed) {
     EXPECT_THAT(command::backlog_text(answer->body), HasSubstr("how fast it grows is not known yet"));
 }
 
+// One read of the store gives a megabyte; the newest were behind it.
+TEST_F(ControlTest, TheNewestInQuarantineAreListedHoweverLargeTheyAre) {
+    for (int i = 0; i < 6; ++i) quarantine(std::string(300'000, static_cast<char>('a' + i)));
+    const std::string list = ask(socket_, "/v1/quarantine?limit=5")->body;
+    for (int sequence = 2; sequence <= 6; ++sequence)
+        EXPECT_THAT(list, HasSubstr(R"({"sequence":)" + std::to_string(sequence) + R"(,"time")"));
+    EXPECT_THAT(list, testing::EndsWith("],\"last\":6}\n"));
+    EXPECT_THAT(list, Not(HasSubstr(R"("sequence":1,)")));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine?after=1&limit=5")->body, testing::EndsWith("],\"last\":6}\n"));
+}
+
 TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);  // the limit has been raised since
     quarantine("still no JSON");
@@ -248,6 +278,39 @@ TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "all"), 1);
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "1"), 0);
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "3..1"), 2);
+}
+
+// It once asked again and again, as fast as it could, until somebody made room.
+TEST_F(ControlTest, WhileTheStoreIsFullARetrySaysSoAndTheCommandEnds) {
+    quarantine("no JSON");
+    quarantine(R"({"query":"oat milk"})");
+    std::uint64_t noise = 88172645463325252u;
+    ASSERT_TRUE(tests::wait_for([&] {
+        store::Submission sales;
+        Event sale;
+        sale.stream = Stream::sales;
+        sale.id = std::to_string(noise);
+        sale.urgent = true;
+        sale.members = "\"id\":\"" + sale.id + "\",\"data\":\"";
+        for (int i = 0; i < 10'000; ++i) {  // does not compress
+            noise ^= noise << 13, noise ^= noise >> 7, noise ^= noise << 17;
+            sale.members += std::to_string(noise);
+        }
+        sale.members += '"';
+        sales.events.push_back(std::move(sale));
+        [[maybe_unused]] const auto taken = store_->submit(std::move(sales));
+        return store_->disk_full();
+    }));
+    EXPECT_EQ(post(socket_, "/v1/quarantine/retry?first=2"),
+              R"(503 {"type":"busy","title":"Not available now","status":503,)"
+              R"("detail":"the gateway takes no events now; none of these was tried"})"
+              "\n");
+    // What was done before is done.
+    EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1&last=2"),
+                AllOf(testing::StartsWith("200"), HasSubstr(R"("refused":1)"), HasSubstr(R"("next":2)")));
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "all"), 1);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("takes no events now"));
 }
 
 TEST_F(ControlTest, WhatIsDiscardedLeavesItsNumbersOnly) {

@@ -37,14 +37,9 @@ class EventRoutesTest : public testing::Test {
         // Nobody waits for company: a request starts its own commit.
         options.commit_interval = std::chrono::hours(1);
         store_ = std::move(*store::EventStore::open(options, *cache_, clock_));
-        admission_.emplace(
-            devices::AdmissionOptions{"s1", "gw-s1"}, devices::Pseudonymiser(std::string(32, 'k'), "p1"),
-            box_,
-            [this](const std::string& pseudonym) {
-                const auto sealed = cache_->sealed_identity(pseudonym);
-                return sealed && sealed->has_value();
-            },
-            [this] { return ++chance_; });
+        admission_.emplace(devices::AdmissionOptions{"s1", "gw-s1"},
+                           devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
+                           [this] { return ++chance_; });
         reception_.emplace(*admission_, registry_);
         direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
         store_->start(
@@ -56,7 +51,7 @@ class EventRoutesTest : public testing::Test {
             },
             [](const Error& error) { ADD_FAILURE() << error.context; });
         loop_.on_loop([&] {
-            server_ = std::make_unique<HttpServer>(loop_.loop(), HttpLimits{}, event_routes(*direct_));
+            server_ = std::make_unique<HttpServer>(loop_.loop(), limits_, event_routes(*direct_));
             port_ = server_->listen_tcp("127.0.0.1", 0).value();
         });
     }
@@ -83,6 +78,7 @@ class EventRoutesTest : public testing::Test {
 
     static constexpr std::uint64_t bytes_max_ = 4u << 20;
 
+    HttpLimits limits_{.body_bytes_max = 4u << 20};
     tests::TempFolder folder_;
     ManualClock clock_;
     store::SealedBox box_{std::string(32, 'b')};
@@ -209,6 +205,18 @@ TEST_F(EventRoutesTest, AtItsBoundTheStoreTakesNothingMoreFromRequests) {
     }
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 503"));
     EXPECT_LT(store_->stats().live_bytes, bytes_max_ + (1u << 20));
+}
+
+// It once ended the program: as base64 it is larger than an event can be.
+TEST_F(EventRoutesTest, OfABodyFarTooLargeTheBeginningIsInQuarantineAndTheGatewayGoesOn) {
+    const std::string answer = post("?device=kiosk/k7&event=search",
+                                    R"({"query":")" + std::string(limits_.body_bytes_max - 100, 'x') + "\"}");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 413"));
+    EXPECT_THAT(answer, HasSubstr("at most 262144 are allowed; only the beginning was kept"));
+    ASSERT_THAT(stored(Stream::quarantine), SizeIs(1));
+    EXPECT_THAT(stored(Stream::quarantine)[0].size(), testing::Gt(devices::quarantined_bytes_max / 3 * 4));
+    EXPECT_THAT(stored(Stream::quarantine)[0].size(), testing::Lt(devices::quarantined_bytes_max / 2 * 3));
+    EXPECT_THAT(post("?device=kiosk/k7&event=search", "{}"), StartsWith("HTTP/1.1 200"));
 }
 
 // A token of a device: the server puts it into the request; here the route is asked itself.

@@ -206,5 +206,45 @@ TEST(HealthTest, NumbersAreWrittenForPeople) {
     EXPECT_EQ(spoken_bytes(3 * 1024 * 1024 / 2), "1.5 MiB");
 }
 
+TEST(HealthTest, AnAddressThatTheBoxDoesNotGetIsSaidWhenTheNetworkHadItsTime) {
+    Snapshot s = healthy();
+    ListenerPicture listener;
+    listener.name = "local";
+    listener.address = "192.168.7.2 port 8080";
+    listener.address_missing = true;
+    s.http.listeners = {listener};
+    s.uptime = std::chrono::seconds(59);
+    EXPECT_THAT(codes(s), IsEmpty());
+    s.uptime = std::chrono::seconds(60);
+    ASSERT_THAT(codes(s), ElementsAre("listener-address"));
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("192.168.7.2 port 8080"));
+    EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("http.local.listen"));
+}
+
+TEST(HealthTest, ABrokerThatDoesNotLetUsReadIsSaidAtOnceAndIsNoBrokerThatIsAway) {
+    Snapshot s = healthy();
+    s.link.connected = s.link.subscribed = false;  // between two tries
+    s.link.refusal = "Not authorized";
+    ASSERT_THAT(codes(s), ElementsAre("subscription-refused"));
+    EXPECT_EQ(conditions(s)[0].severity, Severity::error);
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("(Not authorized)"));
+    EXPECT_EQ(readyz(s).body, "{\"ready\":false,\"reasons\":[\"subscription-refused\"]}\n");
+    EXPECT_THAT(status_line(s), HasSubstr("not taking events"));
+}
+
+TEST(HealthTest, AFullVaultSaysWhatIsNotKeptAndHowRoomIsMade) {
+    Snapshot s = healthy();
+    s.store.identities_trouble = "the identity vault is full";
+    s.store.vault_full = true;
+    s.store.identities_waiting = 1284;
+    ASSERT_THAT(codes(s), ElementsAre("vault-full"));
+    EXPECT_EQ(conditions(s)[0].what, "identity vault full");
+    EXPECT_THAT(conditions(s)[0].effect, AllOf(HasSubstr("Events are complete"), HasSubstr("1,284")));
+    EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("rm -r /var/lib/touchpoint/cache"));
+    s.store.vault_full = false;
+    s.store.identities_trouble = "Input/output error";
+    EXPECT_THAT(codes(s), ElementsAre("vault-unwritable"));
+}
+
 }  // namespace
 }  // namespace touchpoint::gateway

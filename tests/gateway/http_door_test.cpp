@@ -207,7 +207,7 @@ TEST_F(HttpDoorTest, AnAddressHasSoManyPlacesAndOthersHaveTheirs) {
     for (int i = 0; i < 2; ++i) held.push_back(HttpClient::tcp(port_, "127.0.0.2"));
     ASSERT_TRUE(tests::wait_for([&] { return stats().connections == 2; }));
     HttpClient third = HttpClient::tcp(port_, "127.0.0.2");
-    EXPECT_THAT(third.read_all(), StartsWith("HTTP/1.1 429"));
+    EXPECT_THAT(third.read_all(), AllOf(StartsWith("HTTP/1.1 429"), HasSubstr("\r\nRetry-After: 1\r\n")));
     EXPECT_EQ(stats().refused, 1u);
     EXPECT_THAT(say(request_of("/open")), StartsWith("HTTP/1.1 200"));
     held.clear();

@@ -99,6 +99,21 @@ class HttpServerTest : public testing::Test {
     int port_ = 0;
 };
 
+// After a power cut the box is up before its network.
+TEST_F(HttpServerTest, AnAddressThatTheMachineDoesNotHaveYetIsListenedOnAndSaidToBeMissing) {
+    start();
+    loop_.on_loop([&] {
+        EXPECT_TRUE(server_->address_is_here());
+        for (const char* nobodys : {"192.0.2.1", "2001:db8::1"}) {  // for documentation
+            HttpServer early(loop_.loop(), {}, {});
+            EXPECT_TRUE(early.listen_tcp(nobodys, 0)) << nobodys;
+            EXPECT_FALSE(early.address_is_here()) << nobodys;
+        }
+        HttpServer second(loop_.loop(), {}, {});
+        EXPECT_EQ(second.listen_tcp("127.0.0.1", port_).error().code, Errc::io);
+    });
+}
+
 TEST_F(HttpServerTest, AnswersARouteWithDecodedQueryAndParameters) {
     start();
     const std::string answer = get_once("/hello?name=a%20b+c&x");
@@ -195,7 +210,7 @@ TEST_F(HttpServerTest, BeyondTheLastPlaceClientsAreTold503) {
     HttpClient first = client();
     ASSERT_TRUE(tests::wait_for([&] { return stats().connections == 1; }));
     HttpClient second = client();
-    EXPECT_THAT(second.read_all(), StartsWith("HTTP/1.1 503"));
+    EXPECT_THAT(second.read_all(), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\r\nRetry-After: 1\r\n")));
     EXPECT_EQ(stats().refused, 1u);
     EXPECT_THAT(first.get("/hello"), StartsWith("HTTP/1.1 200"));
 }
@@ -203,7 +218,8 @@ TEST_F(HttpServerTest, BeyondTheLastPlaceClientsAreTold503) {
 TEST_F(HttpServerTest, AnswersMayComeLaterAndFromAnotherThread) {
     start();
     EXPECT_EQ(tests::body_of(get_once("/later")), "later");
-    EXPECT_THAT(get_once("/never"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"type\":\"timeout\"")));
+    EXPECT_THAT(get_once("/never"), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"type\":\"timeout\""),
+                                          HasSubstr("\r\nRetry-After: 5\r\n")));
 }
 
 // A long poll that nobody waits for any more must not go on reading from the disk.

@@ -16,7 +16,7 @@ inline gateway::Snapshot healthy() {
     s.started = s.now - std::chrono::hours(3);
     s.uptime = std::chrono::hours(3);
     s.clock_trusted = true;
-    s.link.connected = true;
+    s.link.connected = s.link.subscribed = true;
     s.link.since = s.started;
     s.store.epoch = "e1";
     s.store.limit_bytes = 1000u << 20;

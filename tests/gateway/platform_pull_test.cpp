@@ -251,8 +251,11 @@ TEST_F(PullTest, ACursorOfAnotherEpochIsToldThePresentOne) {
     submit(Stream::sales, 1);
     const HttpAnswer refused = get(events + "?ack=" + old);
     EXPECT_EQ(refused.status, 400);
-    EXPECT_THAT(refused.body, AllOf(HasSubstr(R"("type":"cursor-epoch")"),
-                                    HasSubstr(R"("epoch":")" + store_->epoch() + "\"")));
+    EXPECT_THAT(refused.body,
+                AllOf(HasSubstr(R"("type":"cursor-epoch")"),
+                      HasSubstr("this cursor is of an earlier numbering; the present epoch is " +
+                                store_->epoch() + ": read on without a cursor, from its oldest event\""),
+                      HasSubstr(R"("epoch":")" + store_->epoch() + "\"")));
     EXPECT_EQ(acknowledged(Stream::sales), 0u);
 }
 

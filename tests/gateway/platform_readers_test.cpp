@@ -1,10 +1,12 @@
 // Who reads as a consumer, and what becomes of a reader that is displaced, gone, or at the gateway's end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <string>
 
+#include "tests/gateway/held_flush.hpp"
 #include "tests/gateway/platform_shop.hpp"
 #include "tests/support/wait.hpp"
 
@@ -140,6 +142,37 @@ TEST_F(ReadersTest, MoreRequestsThanThereArePlacesAreToldToComeBack) {
     EXPECT_EQ(refused, 1u);
     EXPECT_TRUE(answering(uplink::Pull::requests_max));
     EXPECT_EQ(get(events).status, 503);
+}
+
+long switches() {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_nvcsw;
+}
+
+// A gap that is committed and not flushed may not be told; a read that waits for it once asked the store
+// again and again, as fast as it could, for as long as the disk took.
+TEST_F(ReadersTest, AReadThatWaitsForASlowFlushSleepsAndHasTheGapWhenItIsDone) {
+    close();
+    options_.age_max[Stream::telemetry] = std::chrono::hours(1);
+    open();
+    submit(Stream::telemetry, 3);
+    clock_.advance(std::chrono::hours(2));
+    HeldFlush flush(1);  // that inside the commit passes, that of the horizon does not
+    store::Submission sale;
+    sale.events.emplace_back();
+    sale.events.back().stream = Stream::sales;
+    sale.events.back().urgent = true;
+    sale.events.back().members = R"("id":"s1","type":"store.pos.sale.v1")";
+    ASSERT_TRUE(store_->submit(std::move(sale)));
+    ASSERT_TRUE(wait_for([&] { return flush.holds(); }));
+    const long before = switches();
+    EXPECT_EQ(get(events + "?streams=telemetry&wait=1").status, 204);
+    EXPECT_LT(switches() - before, 300);
+    HttpClient waiting = begin(events + "?streams=telemetry&wait=30");
+    ASSERT_TRUE(answering(1));
+    flush.let_go();
+    EXPECT_THAT(given(answer_of(waiting.read_all())), ElementsAre(gap("telemetry", 1, 3, "expired")));
 }
 
 }  // namespace

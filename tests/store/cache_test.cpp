@@ -20,11 +20,14 @@ class CacheTest : public testing::Test {
   protected:
     void open(bool look_first = false) {
         cache_.reset();
-        auto opened = Cache::open(
-            {.folder = folder_.path() / "cache", .bytes_max = 16u << 20, .look_first = look_first});
+        auto opened = Cache::open({.folder = folder_.path() / "cache",
+                                   .bytes_max = bytes_max_,
+                                   .registry_bytes = 2u << 20,
+                                   .look_first = look_first});
         ASSERT_TRUE(opened) << opened.error().context;
         cache_ = std::move(*opened);
     }
+    std::uint64_t bytes_max_ = 16u << 20;
     const TempFolder folder_{memory_folder()};
     std::unique_ptr<Cache> cache_;
 };
@@ -100,6 +103,30 @@ TEST_F(CacheTest, ADamagedCacheIsSetAsideAndBeginsAnew) {
     ASSERT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-aa", "x"}}));
     open();
     EXPECT_FALSE(cache_->replaced());
+}
+
+TEST_F(CacheTest, AFullVaultSaysSoTakesWhatItHasAndLeavesTheRegistryItsRoom) {
+    bytes_max_ = 1u << 20;
+    open();
+    Result<void> put;
+    int many = 0;
+    while (put && many < 20'000) {
+        std::vector<Identity> some;
+        for (int i = 0; i < 100; ++i) some.push_back({"p1-" + std::to_string(many++), std::string(100, 'x')});
+        put = cache_->put_identities(some);
+    }
+    ASSERT_FALSE(put);
+    EXPECT_EQ(put.error().code, Errc::full);
+    EXPECT_GE(cache_->used_bytes(), cache_->limit_bytes());
+    // Who is known is no reason to complain.
+    EXPECT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-7", "again"}, {"p1-8", "again"}}));
+    std::vector<std::pair<std::string, std::string>> rows;
+    for (int i = 0; i < 2000; ++i) rows.emplace_back("kiosk/k" + std::to_string(i), std::string(100, 'r'));
+    EXPECT_TRUE(cache_->put_devices(rows));
+    EXPECT_TRUE(cache_->put_devices(rows));
+    // Room comes back with what is erased.
+    for (int i = 0; i < many; ++i) ASSERT_TRUE(cache_->erase_identity("p1-" + std::to_string(i)));
+    EXPECT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-new", "x"}}));
 }
 
 TEST_F(CacheTest, ASecondGatewayIsRefused) {

@@ -478,5 +478,46 @@ TEST_F(EventStoreTest, StopDoesNotWaitForDeletes) {
     EXPECT_TRUE(wait_for([&] { return store_->stats().events[Stream::sales] <= 1; }));  // the rest goes later
 }
 
+// It once logged with every commit, and tried ten thousand rows in vain each time.
+TEST_F(EventStoreTest, WhatAFullVaultDoesNotTakeIsSaidOnceAndTriedAgainLater) {
+    cache_.reset();
+    cache_ = std::move(*store::Cache::open({.folder = folder_.path() / "cache", .bytes_max = 256u << 10}));
+    std::vector<Identity> fill;
+    for (int i = 0; i < 3'000; ++i) fill.push_back({"old-" + std::to_string(i), std::string(100, 'x')});
+    ASSERT_TRUE(cache_->put_identities(fill));
+    ASSERT_GE(cache_->used_bytes(), cache_->limit_bytes());
+    open();
+    testing::internal::CaptureStderr();
+    const auto submit_with = [&](const std::string& id) {
+        store::Submission submission;
+        submission.events.push_back(event(id));
+        submission.identities.push_back({"new-" + id, "sealed"});
+        submission.identities.push_back({"old-1", "sealed"});  // known: needs no place
+        const Sequence before = store_->horizon(Stream::sales);
+        ASSERT_TRUE(store_->submit(std::move(submission)));
+        ASSERT_TRUE(wait_for([&] { return store_->horizon(Stream::sales) > before; }));
+    };
+    for (int i = 0; i < 20; ++i) submit_with(std::to_string(i));
+    EXPECT_TRUE(store_->stats().vault_full);
+    EXPECT_EQ(store_->stats().identities_trouble, "the identity vault is full");
+    EXPECT_LE(store_->stats().identities_waiting, 21u);
+    EXPECT_EQ(store_->stats().identities_lost, 0u);
+    const std::string log = testing::internal::GetCapturedStderr();
+    const std::size_t said = log.find("identities not written");
+    EXPECT_NE(said, std::string::npos) << log;
+    EXPECT_EQ(log.find("identities not written", said + 1), std::string::npos) << log;
+    // None was lost, and the first commit behind the pause takes all of them.
+    for (const Identity& one : fill) ASSERT_TRUE(cache_->erase_identity(one.pseudonym));
+    int more = 100;
+    EXPECT_TRUE(wait_for([&] {
+        submit_with(std::to_string(++more));
+        return store_->stats().identities_trouble.empty();
+    }));
+    EXPECT_FALSE(store_->stats().vault_full);
+    EXPECT_EQ(store_->stats().identities_waiting, 0u);
+    for (int i = 0; i < 20; ++i)
+        EXPECT_TRUE(cache_->sealed_identity("new-" + std::to_string(i))->has_value());
+}
+
 }  // namespace
 }  // namespace touchpoint::tests

@@ -67,7 +67,7 @@ class Tables {
     devices::AdmissionOptions options_;
     devices::Registry registry_;
     devices::Admission admission_{options_, devices::Pseudonymiser(std::string(32, 'k'), "p1"), box_,
-                                  [](const std::string&) { return false; }, [] { return std::uint64_t{1}; }};
+                                  [] { return std::uint64_t{1}; }};
     devices::Reception reception_{admission_, registry_};
     std::optional<devices::DirectIntake> direct_{std::in_place,
                                                  devices::DirectIntake::Parts{*store_, clock_, reception_}};

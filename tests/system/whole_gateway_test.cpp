@@ -108,6 +108,44 @@ TEST_F(WholeGatewayTest, TheSessionIsThereAgainAfterAKill) {
     EXPECT_TRUE(arrives("while-away"));
 }
 
+// Mosquitto's own plugin for access rules refuses with a SUBACK; the connection stands and is silent for
+// ever.
+TEST_F(WholeGatewayTest, ABrokerThatRefusesToLetItReadIsSaidAndTriedUntilItGrants) {
+    const fs::path plugin = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
+    if (!fs::exists(plugin)) GTEST_SKIP() << "SKIPPED: this Mosquitto has no plugin for access rules";
+    broker_.stop();
+    const fs::path rules = folder_.path() / "rules.json";
+    write_file(rules, R"({"defaultACLAccess":{"publishClientSend":true,"publishClientReceive":true,)"
+                      R"("subscribe":false,"unsubscribe":true},"clients":[],"roles":[],)"
+                      R"("groups":[{"groupname":"all","roles":[]}],"anonymousGroup":"all"})");
+    const std::string usual = read_file(folder_.path() / "broker" / "mosquitto.conf");
+    write_file(folder_.path() / "broker" / "mosquitto.conf",
+               usual + "plugin " + plugin.string() + "\nplugin_opt_config_file " + rules.string() + "\n");
+    broker_.start();
+    gateway_->start(false);
+    const auto shows = [&](const std::string& text) {
+        return wait_for([&] {
+            return http_get(gateway_->port(), "/healthz").value_or("").find(text) != std::string::npos;
+        });
+    };
+    EXPECT_TRUE(shows("subscription-refused")) << gateway_->log();
+    EXPECT_TRUE(
+        wait_for([&] { return gateway_->metric("touchpoint_mqtt_connects_total").value_or(0) >= 3; }));
+    EXPECT_FALSE(http_get(gateway_->port(), "/readyz"));
+    const std::string log = gateway_->log();
+    const std::size_t said = log.find("refuses our subscription");
+    EXPECT_NE(said, std::string::npos) << log;
+    EXPECT_EQ(log.find("refuses our subscription", said + 1), std::string::npos) << log;
+    broker_.stop();
+    write_file(folder_.path() / "broker" / "mosquitto.conf", usual);
+    broker_.start();
+    EXPECT_TRUE(wait_for([&] { return http_get(gateway_->port(), "/readyz").has_value(); }))
+        << gateway_->log();
+    EXPECT_FALSE(http_get(gateway_->port(), "/healthz").value_or("").find("subscription-refused") !=
+                 std::string::npos);
+    gateway_->stop();
+}
+
 TEST_F(WholeGatewayTest, StopsInOrderWithinTwoSecondsAndSaysSo) {
     gateway_->start();
     ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/view", R"({"page":"start"})"));
