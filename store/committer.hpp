@@ -105,8 +105,9 @@ class EventStore::Impl {
     void end_waiters(const Error& why);
     bool wait_for_work(Work& work);
     bool due(Steady::time_point now) const;  // REQUIRES: mutex_ held
-    Result<void> commit(Work& work, Unflushed& done);
-    void make_room(Work& work);
+    // `tight`: it may find no room. REQUIRES: then nothing is unflushed.
+    Result<void> commit(Work& work, Unflushed& done, bool tight);
+    Result<void> make_room(Work& work);
     static Work split(Work& work, std::size_t parts);
     bool sheddable() const;
     Held held(Stream stream) const;
@@ -125,7 +126,9 @@ class EventStore::Impl {
     void keep_identities(Work& work, const Error& why);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
+    bool may_find_no_room() const;
     Result<void> flush();
+    Result<void> settle(Unflushed& before);
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
     void refresh_stats();

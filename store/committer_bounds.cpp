@@ -51,10 +51,11 @@ EventStore::Impl::Work EventStore::Impl::split(Work& work, std::size_t parts) {
 
 // Room is looked for before the transaction: a commit must not meet a full disk half-way. What has no room
 // waits, and acknowledgements and deletes go on, so that room can come.
-void EventStore::Impl::make_room(Work& work) {
-    const bool was_stuck =
-        std::exchange(stuck_, !source_->environment->fill_ahead(
-                                  commit_bytes_worst(work.events.size(), work.bytes) + fill_ahead_bytes));
+Result<void> EventStore::Impl::make_room(Work& work) {
+    const auto filled = source_->environment->fill_ahead(
+        commit_bytes_worst(work.events.size(), work.bytes) + fill_ahead_bytes);
+    if (!filled && filled.error().code != Errc::full) return filled;
+    const bool was_stuck = std::exchange(stuck_, !filled);
     if (stuck_ != was_stuck) {
         if (stuck_)
             log::error("store", "the disk has no room, only free pages in the file are used",
@@ -95,6 +96,7 @@ void EventStore::Impl::make_room(Work& work) {
         put_back(std::move(rest), soon ? std::chrono::milliseconds(0) : retry_full_every);
     }
     if (!can_shed) shed_bytes_ = 0;
+    return {};
 }
 
 void EventStore::Impl::judge_bound() {

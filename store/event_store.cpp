@@ -81,8 +81,10 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
     if (!environment) return environment.error();
     source_->environment = std::move(*environment);
     // What is held can be read and acknowledged without room on the disk, and free pages can be used again.
-    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled)
+    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled) {
+        if (filled.error().code != Errc::full) return filled;
         log::warning("store", "no room on disk ahead of the events", {{"why", filled.error().context}});
+    }
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     const auto table = txn->open_table("");
