@@ -41,6 +41,7 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     urgent_ = waited_ = false;
     deadline_.reset();
     work.look = retention_.look(clock_);
+    leave_out_absence();
     forget_removed(work.look);
     work.consumers = positions_.take_changed(oldest_);
     work.positions = positions_.all();

@@ -111,6 +111,7 @@ class EventStore::Impl {
     static Work split(Work& work, std::size_t parts);
     bool sheddable() const;
     Held held(Stream stream) const;
+    void leave_out_absence();                          // REQUIRES: mutex_ held
     void forget_removed(const Retention::Look& look);  // REQUIRES: mutex_ held
     void plan_releases(Work& work);
     void plan_expiry(const Retention::Look& look);
@@ -158,6 +159,8 @@ class EventStore::Impl {
     bool shed_again_ = false;       // there is more to shed, at once
     std::uint64_t shed_bytes_ = 0;  // to be shed with this commit
     Retention retention_;
+    bool absence_left_out_ = false;
+    std::chrono::milliseconds opened_since_boot_{};
     PerStream<Sequence> expire_through_;
     PerStream<Sequence> expiry_looked_;
 

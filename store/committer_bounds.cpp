@@ -139,6 +139,19 @@ void EventStore::Impl::watch_bound() {
     }
 }
 
+// As soon as our clock is trusted, and in the same transaction as the first event that it dates: afterwards nobody
+// could tell any more how long the gateway was off. A clock that is wrong all the same only makes it keep longer.
+void EventStore::Impl::leave_out_absence() {
+    if (absence_left_out_ || !clock_.trusted()) return;
+    const UtcTime opened = clock_.utc() - (clock_.since_boot() - opened_since_boot_);
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return;
+    const auto alive = log_->last_alive(*txn, opened);
+    if (!alive) return;
+    absence_left_out_ = true;
+    if (*alive != UtcTime{} && *alive < opened) positions_.leave_out(*alive, opened - *alive);
+}
+
 void EventStore::Impl::forget_removed(const Retention::Look& look) {
     if (!look.now) return;
     positions_.settle_times(*look.now);

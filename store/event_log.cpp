@@ -205,6 +205,27 @@ Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStre
     return {};
 }
 
+Result<UtcTime> EventLog::last_alive(const Transaction& txn, UtcTime until) const {
+    UtcTime newest;
+    for (const auto& [name, consumer] : loaded_consumers_)
+        if (consumer.last_seen <= until) newest = std::max(newest, consumer.last_seen);
+    for (const Stream stream : all_streams) {
+        std::string key = chunk_end(stream);
+        for (int i = 0; i < chunks_looked_at_max; ++i) {
+            const auto row = txn.before(table_, key);
+            if (!row) return row.error();
+            if (!*row || !is_chunk_of((*row)->key, stream)) break;
+            const auto header = read_header((*row)->value);
+            if (header && header->trusted && header->recorded <= until) {
+                newest = std::max(newest, header->recorded);
+                break;
+            }
+            key = std::string((*row)->key);
+        }
+    }
+    return newest;
+}
+
 Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPosition>& journal) {
     next_.commit = state_.commit + 1;
     if (journal) next_.journal = journal;

@@ -59,6 +59,7 @@ Result<void> EventStore::Impl::open() {
     epoch_ = log_->state().epoch;
     journal_position_ = log_->state().journal;
     positions_.reconcile(*log_, options_.consumers, now());
+    opened_since_boot_ = clock_.since_boot();
     // A restart after kill -9 sees commits that stand in the page cache only.
     if (const auto flushed = flush(); !flushed) return flushed;
     for (const Stream stream : all_streams)
