@@ -41,6 +41,7 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     urgent_ = waited_ = false;
     deadline_.reset();
     work.look = retention_.look(clock_);
+    if (work.look.due) settled_now_ = work.look.now;
     leave_out_absence();
     forget_removed(work.look);
     work.consumers = positions_.take_changed(oldest_);
@@ -133,7 +134,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     if (!txn) return txn.error();
     std::vector<EventReader::Source::Unsettled> gone;
     const auto steps = [&]() -> Result<void> {
-        auto outcome = log_->append(*txn, work.events, now, clock_.trusted());
+        auto outcome = log_->append(*txn, work.events, now, clock_.trusted(), settled_now_);
         if (!outcome) return outcome.error();
         for (const Gap& gap : work.gaps)
             if (gap.consumer.empty() || work.positions.contains(gap.consumer))
@@ -174,7 +175,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
         done = Unflushed{};
         return no_room ? fail(Errc::full, result.error().context) : result.error();
     }
-    log_->accept(now);
+    log_->accept();
     failed_ = false;
     if (!work.events.empty()) {
         cramped_.reset();

@@ -159,6 +159,7 @@ class EventStore::Impl {
     bool shed_again_ = false;       // there is more to shed, at once
     std::uint64_t shed_bytes_ = 0;  // to be shed with this commit
     Retention retention_;
+    std::optional<UtcTime> settled_now_;  // of the last look: a time that ages may be decided by
     bool absence_left_out_ = false;
     std::chrono::milliseconds opened_since_boot_{};
     PerStream<Sequence> expire_through_;

@@ -100,7 +100,7 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
         log_->create(*txn, *table, hex16(options_.random()), options_.random(), time, old_epoch_detail);
     if (!created) return created;
     if (const auto committed = txn->commit(); !committed) return committed;
-    log_->accept(time);
+    log_->accept();
     return {};
 }
 
