@@ -180,19 +180,26 @@ void EventStore::Impl::plan_releases(Work& work) {
 }
 
 void EventStore::Impl::plan_expiry(const Retention::Look& look) {
-    if (!look.now) return;
+    if (!settled_now_) return;
     for (const Stream stream : all_streams) {
-        const auto too_old = retention_.too_old(stream, *look.now);
+        // A look that ended at its limit goes on with each commit, not with each minute.
+        if (!look.due && expiry_looked_[stream] == 0) continue;
+        const Sequence from = std::exchange(expiry_looked_[stream], 0);
+        const auto too_old = retention_.too_old(stream, *settled_now_);
         const EventLog::Front& front = log_->fronts()[stream];
         if (!too_old || front.first == 0) continue;
-        if (front.trusted && front.recorded <= *look.now && front.recorded >= *too_old) continue;
+        if (front.trusted && front.recorded <= *settled_now_ && front.recorded >= *too_old) continue;
         const auto txn = source_->environment->begin_read();
         if (!txn) return;
-        const auto through = log_->older_than(*txn, stream, *too_old, *look.now, expiry_looked_[stream]);
+        expiry_looked_[stream] = from;
+        const auto through =
+            log_->older_than(*txn, stream, *too_old, *settled_now_, expiry_looked_[stream]);
         if (through)
             expire_through_[stream] =
                 std::max(expire_through_[stream], std::min(*through, source_->horizon_of(stream)));
     }
+    const std::lock_guard lock(mutex_);
+    if (expiry_looked_ != PerStream<Sequence>{} && !stopping_) write_soon();
 }
 
 bool EventStore::Impl::expiry_waits() const {

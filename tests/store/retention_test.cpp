@@ -93,6 +93,21 @@ TEST_F(RetentionTest, EventsOlderThanTheirLimitGoAndAGapSaysSo) {
     EXPECT_EQ(store_->stats().expired[Stream::sales], 3U);
 }
 
+TEST_F(RetentionTest, OneLookGoesOnUntilItHasSeenAllThatIsTooOld) {
+    options_.age_max[Stream::sales] = hours(24);
+    open();
+    look();
+    constexpr int chunks = store::EventLog::chunks_looked_at_max + 200;
+    // More than half of what a chunk takes, so each has one of its own.
+    const std::string long_text(store::chunk_raw_bytes_max / 2 + 1, 'x');
+    for (int i = 0; i < chunks; i += 100)
+        put(std::vector<Event>(100, anonymous("e" + std::to_string(i), Stream::sales, long_text)));
+    pass(hours(25));
+    EXPECT_TRUE(wait_for([&] { return store_->stats().events[Stream::sales] == 0; }))
+        << store_->stats().events[Stream::sales] << " events wait for the next minute";
+    EXPECT_EQ(store_->stats().expired[Stream::sales], static_cast<std::uint64_t>(chunks));
+}
+
 TEST_F(RetentionTest, AClockThatIsNotTrustedOrJumpedExpiresNothing) {
     options_.age_max[Stream::sales] = hours(24);
     open();
