@@ -43,6 +43,8 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     urgent_ = waited_ = false;
     deadline_.reset();
     work.look = retention_.look(clock_);
+    if (work.look.due) settled_now_ = work.look.now;
+    leave_out_absence();
     forget_removed(work.look);
     work.consumers = positions_.take_changed(oldest_);
     work.positions = positions_.all();
@@ -61,19 +63,27 @@ void EventStore::Impl::run() {
 // Until it is stopped, or the disk refuses what must not be repeated: that error is returned.
 std::optional<Error> EventStore::Impl::serve() {
     Unflushed before;
+    const auto end = [&before](Work& work, const Error& why) {
+        answer(work.waiters, why);
+        answer(before.waiters, why);
+        return why;
+    };
     for (Work work; wait_for_work(work);) {
-        make_room(work);
+        if (const auto looked = make_room(work); !looked) return end(work, looked.error());
         plan_releases(work);
         plan_expiry(work.look);
         Unflushed done;
         const bool nothing = work.events.empty() && work.journal_end == 0 && work.gaps.empty() &&
                              work.consumers.none() && !more_to_prune_ && shed_bytes_ == 0 && !expiry_waits();
-        const Result<void> committed = nothing ? Result<void>{} : commit(work, done);
+        // A commit that fails may have failed in its flush, and the kernel then drops what the flush covered.
+        // Where it can fail for want of room and is to be tried again, that must not be the commit before.
+        const bool tight = may_find_no_room();
+        if (!nothing && before.any && tight)
+            if (const auto flushed = settle(before); !flushed) return end(work, flushed.error());
+        const Result<void> committed = nothing ? Result<void>{} : commit(work, done, tight);
         if (!committed && committed.error().code != Errc::full) {
             if (committed.error().code == Errc::damaged) std::ofstream(options_.folder / "damaged") << "1\n";
-            answer(work.waiters, committed);
-            answer(before.waiters, committed);
-            return committed.error();
+            return end(work, committed.error());
         }
         if (committed) {
             std::vector<Done>& until = done.any ? done.waiters : before.waiters;
@@ -93,14 +103,8 @@ std::optional<Error> EventStore::Impl::serve() {
         watch_bound();
         // It never waits with something that is not flushed: whatever makes work due was decided above.
         const bool giving_up = gives_up();
-        if (before.any && (giving_up || !more_waits(now))) {
-            if (const auto flushed = flush(); !flushed) {
-                answer(before.waiters, flushed);
-                return flushed.error();
-            }
-            publish(before);
-            before = Unflushed{};
-        }
+        if (before.any && (giving_up || !more_waits(now)))
+            if (const auto flushed = settle(before); !flushed) return end(work, flushed.error());
         refresh_stats();
         if (giving_up)
             break;  // no room, and no time to wait for it: the journal keeps what could not be written
@@ -118,7 +122,13 @@ bool EventStore::Impl::gives_up() const {
     return stopping_ && blocked_;
 }
 
-Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
+// LMDB says "I/O error" for a page that found only half its room, and the code of a failed flush may be the
+// same.
+bool EventStore::Impl::may_find_no_room() const {
+    return stuck_ || failed_ || source_->environment->disk_is_full();
+}
+
+Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     const UtcTime now = clock_.utc();
     // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
     keep_identities(work.identities);
@@ -126,7 +136,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     if (!txn) return txn.error();
     std::vector<EventReader::Source::Unsettled> gone;
     const auto steps = [&]() -> Result<void> {
-        auto outcome = log_->append(*txn, work.events, now, clock_.trusted());
+        auto outcome = log_->append(*txn, work.events, now, clock_.trusted(), settled_now_);
         if (!outcome) return outcome.error();
         for (const Gap& gap : work.gaps)
             if (gap.consumer.empty() || work.positions.contains(gap.consumer))
@@ -154,20 +164,20 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
         return {};
     };
     Result<void> result = steps();
+    bool no_room = false;
     if (result) {
         source_->unsettle(gone);  // a reader that sees this commit sees that, too
         result = txn->commit();
         if (!result) source_->settle_again(log_->state().commit + 1);
+        // After a meta page that could not be written LMDB begins nothing any more: only a new start helps.
+        no_room = !result && result.error().code == Errc::io && tight && source_->environment->begin_write();
     }
     if (!result) {
         log_->abandon();
         done = Unflushed{};
-        // A page that found only half its room is an "I/O error" for LMDB; nothing of the commit is visible.
-        const bool no_room =
-            result.error().code == Errc::io && (stuck_ || source_->environment->disk_is_full());
         return no_room ? fail(Errc::full, result.error().context) : result.error();
     }
-    log_->accept(now);
+    log_->accept();
     failed_ = false;
     if (!work.events.empty()) {
         cramped_.reset();
@@ -186,8 +196,8 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done) {
     ++stats_.flushes;
     // A stop does not wait for deletes: they go on with the next start's commits.
     if ((more_to_prune_ || expiry_waits()) && !stopping_) {
-        const bool tight = shedding_ || blocked_ || closed_;
-        const auto next = Steady::now() + (tight ? std::chrono::milliseconds(0) : options_.commit_interval);
+        const bool hurry = shedding_ || blocked_ || closed_;
+        const auto next = Steady::now() + (hurry ? std::chrono::milliseconds(0) : options_.commit_interval);
         deadline_ = std::min(deadline_.value_or(next), next);
     }
     return {};
@@ -254,6 +264,13 @@ Result<void> EventStore::Impl::flush() {
     const std::lock_guard lock(mutex_);
     ++stats_.flushes;
     return flushed;
+}
+
+Result<void> EventStore::Impl::settle(Unflushed& before) {
+    if (const auto flushed = flush(); !flushed) return flushed;
+    publish(before);
+    before = Unflushed{};
+    return {};
 }
 
 // Everything up to `done` is durable: now it may be told.

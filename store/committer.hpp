@@ -105,11 +105,13 @@ class EventStore::Impl {
     void end_waiters(const Error& why);
     bool wait_for_work(Work& work);
     bool due(Steady::time_point now) const;  // REQUIRES: mutex_ held
-    Result<void> commit(Work& work, Unflushed& done);
-    void make_room(Work& work);
+    // `tight`: it may find no room. REQUIRES: then nothing is unflushed.
+    Result<void> commit(Work& work, Unflushed& done, bool tight);
+    Result<void> make_room(Work& work);
     static Work split(Work& work, std::size_t parts);
     bool sheddable() const;
     Held held(Stream stream) const;
+    void leave_out_absence();                          // REQUIRES: mutex_ held
     void forget_removed(const Retention::Look& look);  // REQUIRES: mutex_ held
     void plan_releases(Work& work);
     void plan_expiry(const Retention::Look& look);
@@ -125,7 +127,9 @@ class EventStore::Impl {
     void keep_identities(std::vector<Identity>& fresh);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
+    bool may_find_no_room() const;
     Result<void> flush();
+    Result<void> settle(Unflushed& before);
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
     void refresh_stats();
@@ -155,6 +159,9 @@ class EventStore::Impl {
     bool shed_again_ = false;       // there is more to shed, at once
     std::uint64_t shed_bytes_ = 0;  // to be shed with this commit
     Retention retention_;
+    std::optional<UtcTime> settled_now_;  // of the last look: a time that ages may be decided by
+    bool absence_left_out_ = false;
+    std::chrono::milliseconds opened_since_boot_{};
     PerStream<Sequence> expire_through_;
     PerStream<Sequence> expiry_looked_;
 

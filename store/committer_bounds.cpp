@@ -51,10 +51,11 @@ EventStore::Impl::Work EventStore::Impl::split(Work& work, std::size_t parts) {
 
 // Room is looked for before the transaction: a commit must not meet a full disk half-way. What has no room
 // waits, and acknowledgements and deletes go on, so that room can come.
-void EventStore::Impl::make_room(Work& work) {
-    const bool was_stuck =
-        std::exchange(stuck_, !source_->environment->fill_ahead(
-                                  commit_bytes_worst(work.events.size(), work.bytes) + fill_ahead_bytes));
+Result<void> EventStore::Impl::make_room(Work& work) {
+    const auto filled = source_->environment->fill_ahead(
+        commit_bytes_worst(work.events.size(), work.bytes) + fill_ahead_bytes);
+    if (!filled && filled.error().code != Errc::full) return filled;
+    const bool was_stuck = std::exchange(stuck_, !filled);
     if (stuck_ != was_stuck) {
         if (stuck_)
             log::error("store", "the disk has no room, only free pages in the file are used",
@@ -95,6 +96,7 @@ void EventStore::Impl::make_room(Work& work) {
         put_back(std::move(rest), soon ? std::chrono::milliseconds(0) : retry_full_every);
     }
     if (!can_shed) shed_bytes_ = 0;
+    return {};
 }
 
 void EventStore::Impl::judge_bound() {
@@ -137,6 +139,19 @@ void EventStore::Impl::watch_bound() {
     }
 }
 
+// As soon as our clock is trusted, and in the same transaction as the first event that it dates: afterwards nobody
+// could tell any more how long the gateway was off. A clock that is wrong all the same only makes it keep longer.
+void EventStore::Impl::leave_out_absence() {
+    if (absence_left_out_ || !clock_.trusted()) return;
+    const UtcTime opened = clock_.utc() - (clock_.since_boot() - opened_since_boot_);
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return;
+    const auto alive = log_->last_alive(*txn, opened);
+    if (!alive) return;
+    absence_left_out_ = true;
+    if (*alive != UtcTime{} && *alive < opened) positions_.leave_out(*alive, opened - *alive);
+}
+
 void EventStore::Impl::forget_removed(const Retention::Look& look) {
     if (!look.now) return;
     positions_.settle_times(*look.now);
@@ -165,19 +180,26 @@ void EventStore::Impl::plan_releases(Work& work) {
 }
 
 void EventStore::Impl::plan_expiry(const Retention::Look& look) {
-    if (!look.now) return;
+    if (!settled_now_) return;
     for (const Stream stream : all_streams) {
-        const auto too_old = retention_.too_old(stream, *look.now);
+        // A look that ended at its limit goes on with each commit, not with each minute.
+        if (!look.due && expiry_looked_[stream] == 0) continue;
+        const Sequence from = std::exchange(expiry_looked_[stream], 0);
+        const auto too_old = retention_.too_old(stream, *settled_now_);
         const EventLog::Front& front = log_->fronts()[stream];
         if (!too_old || front.first == 0) continue;
-        if (front.trusted && front.recorded <= *look.now && front.recorded >= *too_old) continue;
+        if (front.trusted && front.recorded <= *settled_now_ && front.recorded >= *too_old) continue;
         const auto txn = source_->environment->begin_read();
         if (!txn) return;
-        const auto through = log_->older_than(*txn, stream, *too_old, *look.now, expiry_looked_[stream]);
+        expiry_looked_[stream] = from;
+        const auto through =
+            log_->older_than(*txn, stream, *too_old, *settled_now_, expiry_looked_[stream]);
         if (through)
             expire_through_[stream] =
                 std::max(expire_through_[stream], std::min(*through, source_->horizon_of(stream)));
     }
+    const std::lock_guard lock(mutex_);
+    if (expiry_looked_ != PerStream<Sequence>{} && !stopping_) write_soon();
 }
 
 bool EventStore::Impl::expiry_waits() const {

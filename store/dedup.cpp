@@ -61,15 +61,19 @@ void DedupWindow::grow(Generation& generation) const {
     larger.ids.assign(slots, 0);
     larger.contents.assign(slots, 0);
     larger.newest = generation.newest;
+    larger.dated = generation.dated;
     for (std::size_t i = 0; i < generation.ids.size(); ++i)
         if (generation.ids[i] != 0) insert(larger, {generation.ids[i], generation.contents[i]});
     generation = std::move(larger);
 }
 
-void DedupWindow::add(DedupEntry entry, UtcTime now) {
+void DedupWindow::add(DedupEntry entry, UtcTime time, std::optional<UtcTime> now) {
     TP_ASSERT(entry.id_hash != 0);
+    const auto too_old = [&](const Generation& one) {
+        return now && one.dated && one.newest < *now - age_;
+    };
     while (!generations_.empty() &&
-           (generations_.front().newest < now - age_ || size_ - generations_.front().count >= ids_min_)) {
+           (too_old(generations_.front()) || size_ - generations_.front().count >= ids_min_)) {
         size_ -= generations_.front().count;
         generations_.pop_front();
     }
@@ -77,7 +81,8 @@ void DedupWindow::add(DedupEntry entry, UtcTime now) {
     Generation& newest = generations_.back();
     if ((newest.count + 1) * 4 > newest.ids.size() * 3) grow(newest);
     insert(newest, entry);
-    newest.newest = std::max(newest.newest, now);
+    newest.newest = std::max(newest.newest, time);
+    newest.dated = newest.dated && time != UtcTime{};
     ++size_;
 }
 

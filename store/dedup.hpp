@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,9 +35,9 @@ class DedupWindow {
 
     enum class Found { no, same_content, other_content };
     Found find(DedupEntry entry) const;
-    // Remembers; `now` is the time of the commit it stands in. Drops what is older than the age and more than
-    // needed.
-    void add(DedupEntry entry, UtcTime now);
+    // Remembers; `time` is that of the commit it stands in, 0 where our clock was not trusted. Drops what is more
+    // than needed, and what is older than the age by `now`: empty where no clock can be believed.
+    void add(DedupEntry entry, UtcTime time, std::optional<UtcTime> now);
 
     std::uint64_t size() const { return size_; }
 
@@ -46,6 +47,7 @@ class DedupWindow {
         std::vector<std::uint32_t> contents;
         std::uint64_t count = 0;
         UtcTime newest;
+        bool dated = true;  // all of it
     };
     static void insert(Generation& generation, DedupEntry entry);
     void grow(Generation& generation) const;

@@ -28,19 +28,19 @@ MDB_txn* txn(void* handle) { return static_cast<MDB_txn*>(handle); }
 MDB_val val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
 std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_data), v.mv_size}; }
 
+bool says_no_room(int why) { return why == ENOSPC || why == EDQUOT || why == EFBIG; }
+
+// MDB_PANIC stands for an earlier write of a meta page that failed: the disk's fault, and no damage to the file.
 Error error(int rc, const char* doing) {
-    Errc code = Errc::io;
+    Errc code = says_no_room(rc) ? Errc::full : Errc::io;
     switch (rc) {
         case MDB_MAP_FULL:
         case MDB_TXN_FULL:
-        case ENOSPC:
-        case EDQUOT:
             code = Errc::full;
             break;
         case MDB_INVALID:
         case MDB_CORRUPTED:
         case MDB_PAGE_NOTFOUND:
-        case MDB_PANIC:
             code = Errc::damaged;
             break;
         case MDB_VERSION_MISMATCH:
@@ -87,8 +87,20 @@ void flush_folder(const std::filesystem::path& folder) {
     ::close(fd);
 }
 
-bool is_damage(int rc) {
-    return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_PANIC;
+bool is_damage(int rc) { return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND; }
+
+// An earlier process may have ended because the flush of a meta page failed. The kernel says so once, and then
+// takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is, it is
+// to be flushed again. LMDB keeps its meta page in the first sector of the file's first two pages.
+Result<void> write_meta_pages_again(int fd, std::uint64_t page_bytes) {
+    char sector[512];
+    for (const std::uint64_t at : {std::uint64_t{0}, page_bytes}) {
+        const auto offset = static_cast<off_t>(at);
+        if (::pread(fd, sector, sizeof sector, offset) != sizeof sector ||
+            ::pwrite(fd, sector, sizeof sector, offset) != sizeof sector)
+            return fail(Errc::io, std::string("meta pages: ") + std::strerror(errno));
+    }
+    return {};
 }
 
 // Every row of a database, and of the databases that rows of it stand for.
@@ -198,8 +210,10 @@ Result<void> Transaction::commit() {
     TP_ASSERT(handle_ != nullptr);
     const int rc = mdb_txn_commit(txn(handle_));
     handle_ = nullptr;  // gone in either case
-    if (rc != 0) return error(rc, "commit");
-    return {};
+    if (rc == 0) return {};
+    Error why = error(rc, "commit");
+    if (rc > 0) why.code = Errc::io;  // of the system, not of LMDB: it may come from the flush
+    return why;
 }
 
 Result<std::uint64_t> Transaction::free_pages() const {
@@ -269,6 +283,12 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     MDB_stat stat{};
     mdb_env_stat(handle, &stat);
     self->page_bytes_ = stat.ms_psize;
+    if (options.no_meta_sync) {
+        int fd = -1;
+        mdb_env_get_fd(handle, &fd);
+        if (const auto written = write_meta_pages_again(fd, self->page_bytes_); !written)
+            return written.error();
+    }
     self->drop_dead_readers();
     std::error_code ignored;
     const auto size = std::filesystem::file_size(options.folder / "data.mdb", ignored);
@@ -311,7 +331,8 @@ Result<Transaction> Environment::begin_write() {
 }
 
 Result<void> Environment::sync() {
-    if (const int rc = mdb_env_sync(env(handle_), 1); rc != 0) return error(rc, "flush");
+    if (const int rc = mdb_env_sync(env(handle_), 1); rc != 0)
+        return fail(Errc::io, std::string("flush: ") + mdb_strerror(rc));
     return {};
 }
 
@@ -342,9 +363,11 @@ Result<void> Environment::fill_ahead(std::uint64_t bytes) {
         const ssize_t written = ::pwrite(fd, zeros.data(), length, static_cast<off_t>(at));
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) {
+            const int why = written < 0 ? errno : ENOSPC;
+            if (!says_no_room(why))
+                return fail(Errc::io, std::string("cannot grow data.mdb: ") + std::strerror(why));
             if (filled_bytes_ >= wanted) return {};  // not the whole step, but enough
-            return fail(Errc::full, std::string("no room to grow data.mdb: ") +
-                                        std::strerror(written < 0 ? errno : ENOSPC));
+            return fail(Errc::full, std::string("no room to grow data.mdb: ") + std::strerror(why));
         }
         at += static_cast<std::uint64_t>(written);
         filled_bytes_ = at;

@@ -43,6 +43,9 @@ class Transaction {
     // Writes everything and, unless the environment was opened with no_meta_sync, flushes all of it.
     // With no_meta_sync the data is flushed and the last page that makes it visible is not: after a power cut
     // this commit may be missing as a whole, until the next commit or Environment::sync().
+    // Fails with full before anything was written, with io when a write or the flush failed. Which of the two
+    // nobody can tell, and after a failed flush the kernel has dropped what it covered: the commit before
+    // must not be counted on, unless it was flushed already.
     Result<void> commit();
 
     // Pages that are free for reuse. Costs about 0.1 ms for 1,000 free-list records.
@@ -71,6 +74,7 @@ class Environment {
     //   damaged         not an LMDB file, or one with broken meta pages
     //   wrong_machine   made on another word size, byte order or page size
     //   io              permission, no space, ...
+    // With no_meta_sync, what is visible is durable after the first sync(), whatever flush failed before.
     static Result<std::unique_ptr<Environment>> open(const Options& options);
     // False when a process that walks through all rows dies of it or finds them broken: LMDB 0.9 has no
     // checksums and follows a damaged page wherever it points. A child does it, for at most `walk_max`; what
@@ -92,7 +96,7 @@ class Environment {
     void drop_dead_readers();
     // Writes zeros behind the last used page until `bytes` are ready, so that commits neither grow the file
     // (a second flush each) nor meet a full disk half-way. Only between write transactions.
-    // Fails with full when the disk has no room; what is ready then is ready.
+    // Fails with full when the disk has no room (what is ready then is ready), with io for all else.
     Result<void> fill_ahead(std::uint64_t bytes);
     // How far the file goes that can be written without more room on the disk. After fill_ahead().
     std::uint64_t file_bytes() const { return std::max(filled_bytes_, used_bytes()); }

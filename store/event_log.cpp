@@ -38,7 +38,7 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
         if (!*found || !(*found)->key.starts_with(dedup_prefix())) break;
         // A damaged row costs its ids, not the start.
         if (const auto dedup = decode_dedup((*found)->value); dedup)
-            for (const DedupEntry& entry : dedup->entries) window_.add(entry, dedup->time);
+            for (const DedupEntry& entry : dedup->entries) window_.add(entry, dedup->time, std::nullopt);
         else
             log::error("store", "dedup row damaged, its ids are forgotten",
                        {{"code", name(dedup.error().code)}});
@@ -82,8 +82,10 @@ DedupWindow::Found EventLog::find_repeat(DedupEntry entry) const {
 }
 
 Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<Event>& events, UtcTime now,
-                                           bool trusted) {
+                                           bool trusted, std::optional<UtcTime> settled) {
     Outcome outcome;
+    fresh_time_ = trusted ? now : UtcTime{};
+    settled_ = settled;
     PerStream<std::string> lines;
     PerStream<Sequence> first;
     const auto flush_chunk = [&](Stream stream) -> Result<void> {
@@ -147,23 +149,24 @@ Result<EventLog::Outcome> EventLog::append(Transaction& txn, const std::vector<E
         if (const auto flushed = flush_chunk(stream); !flushed) return flushed.error();
 
     if (!fresh_.empty()) {
-        const DedupRow row{now, fresh_};
+        const DedupRow row{fresh_time_, fresh_};
         if (const auto put = txn.put(table_, dedup_key(state_.commit + 1), encode(row)); !put)
             return put.error();
         next_.dedup_ids += fresh_.size();
     }
-    if (const auto pruned = prune_dedup(txn, now); !pruned) return pruned.error();
+    if (const auto pruned = prune_dedup(txn, settled); !pruned) return pruned.error();
     return outcome;
 }
 
-Result<void> EventLog::prune_dedup(Transaction& txn, UtcTime now) {
+Result<void> EventLog::prune_dedup(Transaction& txn, std::optional<UtcTime> settled) {
     for (int i = 0; i < dedup_rows_deleted_max; ++i) {
         const auto oldest = txn.seek(table_, dedup_prefix());
         if (!oldest) return oldest.error();
         if (!*oldest || !(*oldest)->key.starts_with(dedup_prefix())) return {};
         const auto row = decode_dedup((*oldest)->value);
         const std::uint64_t ids = row ? row->entries.size() : dedup_ids_in((*oldest)->value);
-        const bool too_old = !row || row->time < now - dedup_age_;
+        const bool too_old =
+            !row || (settled && row->time != UtcTime{} && row->time < *settled - dedup_age_);
         if (!too_old && next_.dedup_ids - std::min(next_.dedup_ids, ids) < dedup_ids_) return {};
         if (const auto erased = txn.erase(table_, std::string((*oldest)->key)); !erased)
             return erased.error();
@@ -205,18 +208,39 @@ Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStre
     return {};
 }
 
+Result<UtcTime> EventLog::last_alive(const Transaction& txn, UtcTime until) const {
+    UtcTime newest;
+    for (const auto& [name, consumer] : loaded_consumers_)
+        if (consumer.last_seen <= until) newest = std::max(newest, consumer.last_seen);
+    for (const Stream stream : all_streams) {
+        std::string key = chunk_end(stream);
+        for (int i = 0; i < chunks_looked_at_max; ++i) {
+            const auto row = txn.before(table_, key);
+            if (!row) return row.error();
+            if (!*row || !is_chunk_of((*row)->key, stream)) break;
+            const auto header = read_header((*row)->value);
+            if (header && header->trusted && header->recorded <= until) {
+                newest = std::max(newest, header->recorded);
+                break;
+            }
+            key = std::string((*row)->key);
+        }
+    }
+    return newest;
+}
+
 Result<void> EventLog::put_state(Transaction& txn, const std::optional<JournalPosition>& journal) {
     next_.commit = state_.commit + 1;
     if (journal) next_.journal = journal;
     return txn.put(table_, state_key(), encode(next_));
 }
 
-void EventLog::accept(UtcTime now) {
+void EventLog::accept() {
     state_ = next_;
     pages_deleted_ = 0;
     fronts_ = next_fronts_;
     begins_with_gap_ = next_begins_with_gap_;
-    for (const DedupEntry& entry : fresh_) window_.add(entry, now);
+    for (const DedupEntry& entry : fresh_) window_.add(entry, fresh_time_, settled_);
     fresh_.clear();
     fresh_index_.clear();
 }

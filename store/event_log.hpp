@@ -60,7 +60,9 @@ class EventLog {
     };
     // Decides repeats, gives sequences, writes chunks and the dedup row. The numbers in state() and the
     // window change only with accept(); after a failure or an aborted transaction nothing has happened.
-    Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now, bool trusted);
+    // `settled` is a time that can be believed: only by it ids are too old for the dedup window.
+    Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now, bool trusted,
+                           std::optional<UtcTime> settled);
     Result<void> put_gap(Transaction& txn, const Gap& gap);
     Result<void> put_consumer(Transaction& txn, const ConsumerState& consumer);
     // With the gap rows that are its own.
@@ -80,11 +82,14 @@ class EventLog {
     Result<Sequence> older_than(const Transaction& txn, Stream stream, UtcTime too_old, UtcTime now,
                                 Sequence& looked) const;
     static constexpr int chunks_looked_at_max = 1'000;
+    // The last moment before `until` at which the gateway was alive, as far as the file tells: the newest time of
+    // a chunk that a trusted clock wrote, and of a consumer as load() found it. 0: it does not tell.
+    Result<UtcTime> last_alive(const Transaction& txn, UtcTime until) const;
     // Last step before Transaction::commit().
     Result<void> put_state(Transaction& txn, const std::optional<JournalPosition>& journal);
 
-    void accept(UtcTime now);  // the transaction is committed
-    void abandon();            // it is not
+    void accept();   // the transaction is committed
+    void abandon();  // it is not
 
     const StateRow& state() const { return state_; }
     const std::map<std::string, ConsumerState>& consumers() const { return loaded_consumers_; }
@@ -99,7 +104,7 @@ class EventLog {
     Result<GivenUp> delete_chunks(Transaction& txn, Stream stream, Sequence through, std::uint64_t pages_max);
     Result<bool> prune_gaps(Transaction& txn, Stream stream,
                             const std::map<std::string, ConsumerState>& consumers);
-    Result<void> prune_dedup(Transaction& txn, UtcTime now);
+    Result<void> prune_dedup(Transaction& txn, std::optional<UtcTime> settled);
     Result<void> find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const;
     DedupWindow::Found find_repeat(DedupEntry entry) const;
 
@@ -114,6 +119,8 @@ class EventLog {
     PerStream<bool> next_begins_with_gap_;
     DedupWindow window_;
     std::vector<DedupEntry> fresh_;  // of this transaction: not in the window before accept()
+    UtcTime fresh_time_;             // 0: our clock is not trusted
+    std::optional<UtcTime> settled_;
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;
     std::uint64_t pages_deleted_ = 0;  // by this transaction
     std::map<std::string, ConsumerState> loaded_consumers_;

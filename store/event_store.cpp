@@ -59,6 +59,7 @@ Result<void> EventStore::Impl::open() {
     epoch_ = log_->state().epoch;
     journal_position_ = log_->state().journal;
     positions_.reconcile(*log_, options_.consumers, now());
+    opened_since_boot_ = clock_.since_boot();
     // A restart after kill -9 sees commits that stand in the page cache only.
     if (const auto flushed = flush(); !flushed) return flushed;
     for (const Stream stream : all_streams)
@@ -81,8 +82,10 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
     if (!environment) return environment.error();
     source_->environment = std::move(*environment);
     // What is held can be read and acknowledged without room on the disk, and free pages can be used again.
-    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled)
+    if (const auto filled = source_->environment->fill_ahead(fill_ahead_bytes); !filled) {
+        if (filled.error().code != Errc::full) return filled;
         log::warning("store", "no room on disk ahead of the events", {{"why", filled.error().context}});
+    }
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     const auto table = txn->open_table("");
@@ -97,7 +100,7 @@ Result<void> EventStore::Impl::open_environment(const std::string& old_epoch_det
         log_->create(*txn, *table, hex16(options_.random()), options_.random(), time, old_epoch_detail);
     if (!created) return created;
     if (const auto committed = txn->commit(); !committed) return committed;
-    log_->accept(time);
+    log_->accept();
     return {};
 }
 

@@ -29,6 +29,9 @@ constexpr std::size_t frame_head_bytes = 16;       // magic 4, body length 4, ch
 constexpr std::uint32_t body_bytes_max = 17u << 20;
 // What is kept of a payload when the message is larger than the journal takes: enough to see what it was.
 constexpr std::size_t kept_of_too_large = 4096;
+// Hashed at most in search of a frame behind a damaged head: what looks like one inside a payload was written by
+// a device, and may claim any length.
+constexpr std::uint64_t search_hashed_bytes_max = 64u << 20;
 // An empty journal whose offsets have come this far begins anew at the next open.
 constexpr std::uint64_t begin_anew_bytes = 1u << 30;
 
@@ -134,13 +137,23 @@ std::size_t frame_end(std::string_view bytes, std::size_t at, std::uint64_t base
     return at + frame_head_bytes + head.body_bytes;
 }
 
-// The next whole frame behind a damaged place; npos: none.
-std::size_t next_frame(std::string_view bytes, std::size_t from, std::uint64_t base,
+// The next whole frame behind the damaged one at `at`; npos: none. Where only its body is damaged, its head tells
+// where that is.
+std::size_t next_frame(std::string_view bytes, std::size_t at, std::uint64_t base,
                        std::string_view journal_id) {
     constexpr std::string_view magic_text("TPJ1", 4);
-    for (std::size_t at = bytes.find(magic_text, from); at != std::string_view::npos;
-         at = bytes.find(magic_text, at + 1))
+    if (const FrameHead head = read_head(bytes.substr(at)); head.plausible) {
+        const std::uint64_t claimed = at + frame_head_bytes + head.body_bytes;
+        if (claimed < bytes.size() && frame_end(bytes, claimed, base, journal_id) != 0) return claimed;
+    }
+    std::uint64_t hashed = 0;
+    while ((at = bytes.find(magic_text, at + 1)) != std::string_view::npos) {
+        const FrameHead head = read_head(bytes.substr(at));
+        if (!head.plausible || bytes.size() - at - frame_head_bytes < head.body_bytes) continue;
+        hashed += head.body_bytes;
+        if (hashed > search_hashed_bytes_max) break;
         if (frame_end(bytes, at, base, journal_id) != 0) return at;
+    }
     return std::string_view::npos;
 }
 
@@ -321,50 +334,60 @@ Result<std::vector<Journal::Frame>> Journal::read(std::uint64_t bytes_max) {
     std::vector<Frame> frames;
     std::uint64_t from = read_.load(std::memory_order_relaxed);
     const std::uint64_t end = end_.load(std::memory_order_acquire);
-    if (from == end) return frames;
-    // Large enough for a damaged frame and a whole one behind it, both of the largest kind.
-    constexpr std::uint64_t frame_bytes_max = body_bytes_max + frame_head_bytes;
-    const std::uint64_t want = std::min(end - from, std::max(bytes_max, 2 * frame_bytes_max));
-    const std::uint64_t usual = std::min(want, bytes_max);
-    for (const std::uint64_t size : {usual, want}) {
-        if (const auto read = read_exactly(fd_, read_buffer_, from, size); !read) return read.error();
-        const std::string_view bytes(read_buffer_.data(), read_buffer_.size());
-        std::size_t at = 0;
-        while (at < bytes.size()) {
-            std::size_t next = frame_end(bytes, at, from, id_);
-            if (next == 0) {
-                // A frame that is cut by the buffer's end, or a damaged place (memory gone bad).
-                const std::size_t resumed = next_frame(bytes, at + 1, from, id_);
-                if (resumed == std::string_view::npos) break;
-                log::error("store", "journal damaged, bytes skipped",
-                           {{"offset", from + at}, {"bytes", resumed - at}});
-                at = resumed;
-                continue;
-            }
-            Frame frame;
-            frame.offset = from + at;
-            frame.end = from + next;
-            frame.may_be_decoded = frame.offset != suspect_offset_;
-            const std::string_view body = bytes.substr(at + frame_head_bytes, next - at - frame_head_bytes);
-            if (!read_body(body, frame.message)) frame.may_be_decoded = false;
-            if (frame.offset < repeats_until_) frame.message.dup = true;
-            frames.push_back(std::move(frame));
-            at = next;
+    while (frames.empty() && from < end) {
+        const std::uint64_t usual =
+            std::min(end - from, std::max<std::uint64_t>(bytes_max, frame_head_bytes));
+        if (const auto read = read_exactly(fd_, read_buffer_, from, usual); !read) return read.error();
+        frames = whole_frames(from);
+        if (!frames.empty()) break;
+        // One that is larger than what was read tells its own size.
+        const FrameHead head = read_head({read_buffer_.data(), read_buffer_.size()});
+        const std::uint64_t size = frame_head_bytes + head.body_bytes;
+        if (head.plausible && size > usual && size <= end - from) {
+            if (const auto read = read_exactly(fd_, read_buffer_, from, size); !read) return read.error();
+            frames = whole_frames(from);
+            if (!frames.empty()) break;
         }
-        if (!frames.empty() || size == want) break;
+        const auto skipped = damaged_bytes(from, end);
+        if (!skipped) return skipped.error();
+        log::error("store", "journal damaged, bytes skipped", {{"offset", from}, {"bytes", *skipped}});
+        from += *skipped;
     }
     if (read_buffer_.capacity() > 2 * bytes_max) std::vector<char>().swap(read_buffer_);
-    if (frames.empty()) {
-        // Nothing readable: skip it rather than stand still, but not a frame that begins near the buffer's
-        // end. Never seen; memory gone bad.
-        const std::uint64_t skipped = from + want == end ? want : want - frame_bytes_max;
-        log::error("store", "journal damaged, bytes skipped", {{"offset", from}, {"bytes", skipped}});
-        from += skipped;
-    } else {
-        from = frames.back().end;
-    }
+    if (!frames.empty()) from = frames.back().end;
     read_.store(from, std::memory_order_release);
     return frames;
+}
+
+// Those at the beginning of what was read from `from` on.
+std::vector<Journal::Frame> Journal::whole_frames(std::uint64_t from) const {
+    std::vector<Frame> frames;
+    const std::string_view bytes(read_buffer_.data(), read_buffer_.size());
+    std::size_t at = 0;
+    while (const std::size_t next = frame_end(bytes, at, from, id_)) {
+        Frame frame;
+        frame.offset = from + at;
+        frame.end = from + next;
+        frame.may_be_decoded = frame.offset != suspect_offset_;
+        const std::string_view body = bytes.substr(at + frame_head_bytes, next - at - frame_head_bytes);
+        if (!read_body(body, frame.message)) frame.may_be_decoded = false;
+        if (frame.offset < repeats_until_) frame.message.dup = true;
+        frames.push_back(std::move(frame));
+        at = next;
+    }
+    return frames;
+}
+
+// No whole frame is at `from` (never seen; memory gone bad): how far the next one is. Where none is found it is
+// skipped rather than stood still, but for one that may begin near the end of what was looked at.
+Result<std::uint64_t> Journal::damaged_bytes(std::uint64_t from, std::uint64_t end) {
+    // Large enough for a damaged frame and a whole one behind it, both of the largest kind.
+    constexpr std::uint64_t frame_bytes_max = body_bytes_max + frame_head_bytes;
+    const std::uint64_t size = std::min(end - from, 2 * frame_bytes_max);
+    if (const auto read = read_exactly(fd_, read_buffer_, from, size); !read) return read.error();
+    const std::size_t next = next_frame({read_buffer_.data(), read_buffer_.size()}, 0, from, id_);
+    if (next != std::string_view::npos) return next;
+    return from + size == end ? size : size - frame_bytes_max;
 }
 
 void Journal::decoding(const Frame& frame) noexcept {

@@ -78,7 +78,8 @@ class Journal {
     // process, so that no PUBACK leaves.
     Result<void> append(const Incoming& message);
 
-    // The next frames after the last read, at least one if there is one, up to `bytes_max`. Never blocks.
+    // The next frames after the last read, at least one if there is one, up to `bytes_max`; one that is larger
+    // comes alone. Behind a damaged place it searches for the next one within a bound. Never blocks.
     Result<std::vector<Frame>> read(std::uint64_t bytes_max);
     // Around the decoding of one frame; costs a store into shared memory.
     void decoding(const Frame& frame) noexcept;
@@ -102,6 +103,8 @@ class Journal {
   private:
     struct Header;
     explicit Journal(Options options) : options_(std::move(options)) {}
+    std::vector<Frame> whole_frames(std::uint64_t from) const;
+    Result<std::uint64_t> damaged_bytes(std::uint64_t from, std::uint64_t end);
 
     Options options_;
     std::string id_;

@@ -146,6 +146,14 @@ bool Positions::settle_times(UtcTime now) {
     return any;
 }
 
+void Positions::leave_out(UtcTime alive, std::chrono::milliseconds off) {
+    for (auto& [name, consumer] : consumers_) {
+        if (consumer.last_seen == UtcTime{} || consumer.last_seen > alive) continue;
+        consumer.last_seen = consumer.last_seen + off;
+        changed_.insert(name);
+    }
+}
+
 void Positions::released(const std::string& consumer, Stream stream, Sequence through) {
     const auto found = consumers_.find(consumer);
     if (found == consumers_.end()) return;

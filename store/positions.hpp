@@ -3,6 +3,7 @@
 // Threads: none of its own; the event store guards it with its mutex.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -52,6 +53,9 @@ class Positions {
     // By a clock that can be believed: signs of life that are unknown or lie in the future count as of now.
     // True: there is something to write.
     bool settle_times(UtcTime now);
+    // What the gateway was off for does not count against anybody: consumers that were last seen at or before
+    // `alive` are as if it had been `off` later.
+    void leave_out(UtcTime alive, std::chrono::milliseconds off);
     // Events up to `through` are not held for it any more. The row is the caller's to write.
     void released(const std::string& consumer, Stream stream, Sequence through);
 

@@ -44,6 +44,9 @@ struct Disk {
                 for (const DiskOp* write : pending) apply(durable, *write);
                 pending.clear();
                 break;
+            case DiskOp::Kind::lost:
+                pending.clear();
+                break;
         }
     }
 };
@@ -76,6 +79,7 @@ std::vector<std::size_t> count_pending(const std::vector<DiskOp>& ops, bool igno
     for (const DiskOp& op : ops) {
         if (op.kind == DiskOp::Kind::write || op.kind == DiskOp::Kind::zeros) ++pending;
         if (op.kind == DiskOp::Kind::flush && !ignore_flushes) pending = 0;
+        if (op.kind == DiskOp::Kind::lost) pending = 0;
         counts.push_back(pending);
     }
     return counts;
@@ -83,6 +87,7 @@ std::vector<std::size_t> count_pending(const std::vector<DiskOp>& ops, bool igno
 
 struct Wanted {
     bool all_subsets = false;
+    bool certain_only = false;
     std::size_t torn = 0;
 };
 
@@ -105,12 +110,19 @@ std::size_t cut_power(const std::vector<DiskOp>& ops, const CutPlan& plan,
     }
     for (std::size_t i = 0; i < plan.random_states && !ops.empty(); ++i) ++wanted[random() % ops.size()].torn;
 
+    for (const std::size_t cut : plan.certain_only_at)
+        if (cut > 0 && cut <= ops.size()) wanted[cut - 1].certain_only = true;
+
     std::size_t states = 0;
     Disk disk;
     for (std::size_t at = 0; at < ops.size(); ++at) {
         disk.step(ops[at], plan.ignore_flushes);
         const auto here = wanted.find(at);
         if (here == wanted.end()) continue;
+        if (here->second.certain_only) {
+            if (!look(at + 1, disk.durable)) return states + 1;
+            ++states;
+        }
         if (here->second.all_subsets)
             for (std::uint64_t chosen = 0; chosen >> disk.pending.size() == 0; ++chosen, ++states)
                 if (!look(at + 1, with_whole_writes(disk, chosen))) return states + 1;

@@ -23,6 +23,8 @@ struct CutPlan {
     std::size_t exhaustive_states = 1'600;  // all subsets of the pending writes, where they are few
     std::size_t exhaustive_writes_max = 12;
     std::size_t random_states = 600;  // torn pieces at random places
+    // Cuts behind so many operations at which nothing arrived but what a flush had covered.
+    std::vector<std::size_t> certain_only_at;
     std::uint64_t seed = 1;
     // Positive control: as if no flush had ever been made.
     bool ignore_flushes = false;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <mutex>
 #include <thread>
 
@@ -22,6 +23,7 @@ std::mutex mutex;
 std::string watched_path;
 std::vector<DiskOp> ops;
 std::chrono::microseconds flush_cost_of_watched{};
+std::function<int(const DiskOp&)> refusal;
 
 bool is_watched(int fd) {
     if (!watching.load(std::memory_order_acquire)) return false;
@@ -30,6 +32,29 @@ bool is_watched(int fd) {
     struct stat its {};
     return ::stat(watched_path.c_str(), &ours) == 0 && ::fstat(fd, &its) == 0 && ours.st_ino == its.st_ino &&
            ours.st_dev == its.st_dev;
+}
+
+// True: errno is set, and nothing is to be done.
+bool refused(const DiskOp& op) {
+    const std::lock_guard lock(mutex);
+    const int why = refusal ? refusal(op) : 0;
+    if (why == 0) return false;
+    if (op.kind == DiskOp::Kind::flush) ops.push_back({DiskOp::Kind::lost, 0, 0, {}});
+    errno = why;
+    return true;
+}
+
+bool refused_write(const iovec* parts, int count, long offset) {
+    DiskOp op;
+    op.offset = op.end = static_cast<std::uint64_t>(offset);
+    bool zeros = true;
+    for (int i = 0; i < count; ++i) {
+        op.end += parts[i].iov_len;
+        const std::string_view text(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+        zeros = zeros && text.find_first_not_of('\0') == std::string_view::npos;
+    }
+    if (zeros && op.end - op.offset >= zeros_bytes_min) op.kind = DiskOp::Kind::zeros;
+    return refused(op);
 }
 
 // Returns `result`, after a note of what it says was done.
@@ -52,6 +77,7 @@ ssize_t note_write(int fd, const iovec* parts, int count, long offset, ssize_t r
 }
 
 int flush(long call, int fd) {
+    if (is_watched(fd) && refused({DiskOp::Kind::flush, 0, 0, {}})) return -1;
     const auto result = static_cast<int>(::syscall(call, fd));
     if (!is_watched(fd)) return result;
     std::chrono::microseconds cost{};
@@ -81,7 +107,18 @@ void Recorder::watch(const std::filesystem::path& file, std::chrono::microsecond
     watched_path = file;
     flush_cost_of_watched = flush_cost;
     ops.clear();
+    refusal = nullptr;
     watching = true;
+}
+
+void Recorder::refuse(std::function<int(const DiskOp&)> why) {
+    const std::lock_guard lock(mutex);
+    refusal = std::move(why);
+}
+
+std::vector<DiskOp> Recorder::noted() {
+    const std::lock_guard lock(mutex);
+    return ops;
 }
 
 std::size_t Recorder::position() {
@@ -92,6 +129,7 @@ std::size_t Recorder::position() {
 std::vector<DiskOp> Recorder::stop() {
     watching = false;
     const std::lock_guard lock(mutex);
+    refusal = nullptr;
     return std::move(ops);
 }
 
@@ -114,6 +152,7 @@ int tp_ftruncate64(int fd, long length) __asm__("ftruncate64");
 ssize_t tp_pwritev(int fd, const iovec* parts, int count, long offset) {
     using namespace touchpoint::tests;
     const bool watched = is_watched(fd);
+    if (watched && refused_write(parts, count, offset)) return -1;
     const ssize_t result = ::syscall(SYS_pwritev, fd, parts, static_cast<long>(count), offset, 0L);
     return watched ? note_write(fd, parts, count, offset, result) : result;
 }
@@ -124,8 +163,9 @@ ssize_t tp_pwritev64(int fd, const iovec* parts, int count, long offset) {
 ssize_t tp_pwrite(int fd, const void* data, size_t size, long offset) {
     using namespace touchpoint::tests;
     const bool watched = is_watched(fd);
-    const ssize_t result = ::syscall(SYS_pwrite64, fd, data, size, offset);
     const iovec part{const_cast<void*>(data), size};
+    if (watched && refused_write(&part, 1, offset)) return -1;
+    const ssize_t result = ::syscall(SYS_pwrite64, fd, data, size, offset);
     return watched ? note_write(fd, &part, 1, offset, result) : result;
 }
 ssize_t tp_pwrite64(int fd, const void* data, size_t size, long offset) {
@@ -136,6 +176,7 @@ ssize_t tp_writev(int fd, const iovec* parts, int count) {
     using namespace touchpoint::tests;
     const bool watched = is_watched(fd);
     const long at = watched ? ::syscall(SYS_lseek, fd, 0L, static_cast<long>(SEEK_CUR)) : 0;
+    if (watched && refused_write(parts, count, at)) return -1;
     const ssize_t result = ::syscall(SYS_writev, fd, parts, static_cast<long>(count));
     return watched ? note_write(fd, parts, count, at, result) : result;
 }

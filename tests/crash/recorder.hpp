@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,9 @@ namespace touchpoint::tests {
 struct DiskOp {
     // written_through: by an O_DSYNC descriptor, durable at once.
     // zeros: a large write of nothing but zeros, as when a file is filled ahead; only its place is kept.
-    enum class Kind { write, written_through, zeros, flush, length };
+    // lost: a flush that failed. As with Linux, what it should have covered is dropped, and the next flush
+    // succeeds without it.
+    enum class Kind { write, written_through, zeros, flush, length, lost };
     Kind kind = Kind::write;
     std::uint64_t offset = 0;
     std::uint64_t end = 0;  // of length: the new length
@@ -34,6 +37,11 @@ class Recorder {
     static void watch(const std::filesystem::path& file, std::chrono::microseconds flush_cost);
     // How many operations were noted. What is observed at position n was there before operation n.
     static std::size_t position();
+    // Is asked before each write and flush (its data is left out): 0, or the errno with which it fails with
+    // nothing done. Called by one thread at a time; must not write. Ends with stop() and watch().
+    static void refuse(std::function<int(const DiskOp&)> why);
+    // What was noted so far; the watch goes on.
+    static std::vector<DiskOp> noted();
     static std::vector<DiskOp> stop();
 };
 

@@ -130,6 +130,31 @@ TEST_F(EventStoreTest, AnIdIsForgottenAfterTheAge) {
     EXPECT_THAT(seen(Stream::sales), ElementsAre("a", "b", "a"));
 }
 
+TEST_F(EventStoreTest, AClockThatJumpsOrIsNotTrustedForgetsNoId) {
+    options_.dedup_age = std::chrono::hours(24);
+    open();
+    put({event("a")});
+    clock_.step_utc(std::chrono::hours(24 * 365));
+    put({event("b"), event("a")});
+    clock_.step_utc(-std::chrono::hours(24 * 365));
+    restart();
+    put({event("a"), event("b")});
+    clock_.set_trusted(false);
+    clock_.step_utc(-std::chrono::hours(24 * 365 * 50));
+    put({event("c")});
+    clock_.step_utc(std::chrono::hours(24 * 365 * 50));
+    clock_.set_trusted(true);
+    for (int minute = 0; minute < 20; ++minute) {  // until the clock has settled
+        clock_.advance(std::chrono::minutes(1));
+        put({event("d" + std::to_string(minute))});
+    }
+    for (int start = 0; start < 2; ++start) {
+        put({event("a"), event("b"), event("c")});
+        restart();
+    }
+    EXPECT_EQ(store_->horizon(Stream::sales), 23U) << "a, b, c and the twenty d";
+}
+
 TEST_F(EventStoreTest, AnswersComeInOrderAndOnlyWhenTheHorizonPassedThem) {
     open();
     store::Submission submission;

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <fstream>
 
@@ -195,6 +196,74 @@ TEST_F(JournalTest, ALargeDamagedFrameDoesNotTakeItsLargeNeighbourAlong) {
     const auto all = payloads(64u << 10);
     ASSERT_EQ(all.size(), 3U);
     EXPECT_EQ(all[1], std::string(600'000, 'y'));
+}
+
+// Many heads of frames, each of which claims half of what there is.
+std::string looks_like_frames(std::size_t bytes) {
+    std::string text;
+    for (const auto claimed = static_cast<std::uint32_t>(bytes / 2); text.size() < bytes;) {
+        text += "TPJ1";
+        for (int shift = 0; shift < 32; shift += 8) text += static_cast<char>(claimed >> shift & 0xff);
+    }
+    return text;
+}
+
+// Of this thread: another load on the machine does not count.
+std::chrono::milliseconds cpu_time() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::milliseconds(time.tv_sec * 1'000 + time.tv_nsec / 1'000'000);
+}
+
+TEST_F(JournalTest, APayloadThatLooksLikeFramesIsReadLikeAnyOther) {
+    open();
+    const std::string payload = looks_like_frames(262'144);
+    const auto before = cpu_time();
+    for (int i = 0; i < 40; ++i) {
+        append(payload);
+        EXPECT_THAT(payloads(256u << 10), ElementsAre(payload));
+    }
+    EXPECT_LT(cpu_time() - before, std::chrono::milliseconds(700));
+}
+
+TEST_F(JournalTest, TheSearchBehindADamagedHeadIsBoundedWhateverADeviceSent) {
+    open();
+    append("one");
+    const std::uint64_t second = journal_->end();
+    append(looks_like_frames(1'000'000));
+    append("three");
+    const JournalPosition begin = journal_->position(0);
+    flip(second);
+    auto before = cpu_time();
+    EXPECT_EQ(payloads().front(), "one");
+    EXPECT_EQ(journal_->read_position(), journal_->end());
+    EXPECT_LT(cpu_time() - before, std::chrono::seconds(1));
+    before = cpu_time();
+    open(begin);
+    EXPECT_LT(cpu_time() - before, std::chrono::seconds(1));
+    EXPECT_THAT(payloads(), ElementsAre("one"));
+}
+
+TEST_F(JournalTest, BehindADamagedBodyNothingIsSearched) {
+    open();
+    append(looks_like_frames(1'000'000));
+    append("two");
+    flip(500'000);
+    const auto before = cpu_time();
+    EXPECT_THAT(payloads(), ElementsAre("two"));
+    EXPECT_LT(cpu_time() - before, std::chrono::milliseconds(500));
+}
+
+TEST_F(JournalTest, AFrameThatIsLargerThanAReadComesAlone) {
+    open();
+    append(std::string(300'000, 'x'));
+    for (int i = 0; i < 40; ++i) append(std::string(100'000, 'y'));
+    auto read = journal_->read(256u << 10);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->size(), 1U);
+    read = journal_->read(256u << 10);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->size(), 2U);
 }
 
 TEST_F(JournalTest, SmallReadsGiveEveryFrameOnceInOrder) {

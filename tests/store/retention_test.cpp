@@ -93,6 +93,21 @@ TEST_F(RetentionTest, EventsOlderThanTheirLimitGoAndAGapSaysSo) {
     EXPECT_EQ(store_->stats().expired[Stream::sales], 3U);
 }
 
+TEST_F(RetentionTest, OneLookGoesOnUntilItHasSeenAllThatIsTooOld) {
+    options_.age_max[Stream::sales] = hours(24);
+    open();
+    look();
+    constexpr int chunks = store::EventLog::chunks_looked_at_max + 200;
+    // More than half of what a chunk takes, so each has one of its own.
+    const std::string long_text(store::chunk_raw_bytes_max / 2 + 1, 'x');
+    for (int i = 0; i < chunks; i += 100)
+        put(std::vector<Event>(100, anonymous("e" + std::to_string(i), Stream::sales, long_text)));
+    pass(hours(25));
+    EXPECT_TRUE(wait_for([&] { return store_->stats().events[Stream::sales] == 0; }))
+        << store_->stats().events[Stream::sales] << " events wait for the next minute";
+    EXPECT_EQ(store_->stats().expired[Stream::sales], static_cast<std::uint64_t>(chunks));
+}
+
 TEST_F(RetentionTest, AClockThatIsNotTrustedOrJumpedExpiresNothing) {
     options_.age_max[Stream::sales] = hours(24);
     open();
@@ -179,6 +194,77 @@ TEST_F(RetentionTest, AConsumerThatStaysAwayIsGivenGapsAndTheOthersTheirEvents) 
     ASSERT_TRUE(store_->acknowledge("away", Stream::sales, 5));
     ASSERT_TRUE(durable());
     EXPECT_THAT(*store_->make_reader()->gaps(Stream::sales, 0, std::nullopt, 10), IsEmpty());
+}
+
+TEST_F(RetentionTest, TheTimeThatTheGatewayWasOffIsNotCountedAgainstAConsumer) {
+    options_.consumers = {reads_all("platform"), reads_all("old")};
+    options_.consumer_age_max = hours(24 * 30);
+    options_.removed_age_max = hours(24 * 7);
+    open();
+    ASSERT_TRUE(store_->put_consumer(reads("away", Stream::sales), From::oldest));
+    put({event("e1")});
+    options_.consumers.pop_back();
+    restart();
+    pass(hours(24 * 5));
+    put({event("e2")});
+    close();
+    clock_.advance(hours(24 * 35));
+    // It dies before a clock could have settled, and does not know the time at first.
+    for (const bool trusted : {false, true, false}) {
+        clock_.set_trusted(trusted);
+        open();
+        put({event("e-" + std::to_string(++last_ticket_))});
+        clock_.advance(minutes(5));
+        close();
+    }
+    open();
+    clock_.advance(minutes(1));
+    clock_.set_trusted(true);
+    look();
+    pass(minutes(20));
+    EXPECT_NE(state("old"), std::nullopt);
+    EXPECT_EQ(state("away")->released[Stream::sales], 0U);
+    pass(hours(24 * 3));
+    EXPECT_EQ(state("old"), std::nullopt) << "8 days while the gateway was there";
+    pass(hours(24 * 21));
+    EXPECT_EQ(state("away")->released[Stream::sales], 0U);
+    pass(hours(24 * 2));
+    EXPECT_EQ(state("away")->released[Stream::sales], 5U);
+}
+
+TEST_F(RetentionTest, ADestinationThatWasRemovedMeanwhileIsNoSignOfLifeOfTheGateway) {
+    options_.consumers = {reads_all("platform"), reads_all("old")};
+    options_.consumer_age_max = hours(24 * 30);
+    open();
+    ASSERT_TRUE(store_->put_consumer(reads("away", Stream::sales), From::oldest));
+    put({event("e1")});
+    options_.consumers.pop_back();
+    close();
+    clock_.advance(hours(24 * 35));
+    open();
+    look();
+    pass(minutes(20));
+    EXPECT_EQ(state("away")->released[Stream::sales], 0U);
+}
+
+// A box that starts each morning must not keep for ever what nobody fetches.
+TEST_F(RetentionTest, AConsumerThatStaysAwayIsReleasedAlsoByAGatewayThatStartsEachDay) {
+    options_.consumer_age_max = hours(24 * 30);
+    open();
+    ASSERT_TRUE(store_->put_consumer(reads("away", Stream::sales), From::oldest));
+    for (int day = 1; day <= 65; ++day) {
+        put({event("morning " + std::to_string(day))});
+        pass(hours(12));
+        put({event("evening " + std::to_string(day))});
+        pass(minutes(20));
+        if (day < 55) {
+            ASSERT_EQ(state("away")->released[Stream::sales], 0U) << "day " << day;
+        }
+        close();
+        clock_.advance(hours(12));
+        open();
+    }
+    EXPECT_GT(state("away")->released[Stream::sales], 100U);
 }
 
 TEST_F(RetentionTest, ASignOfLifeOfAnUnknownOrFutureTimeCountsAsOneOfNow) {
