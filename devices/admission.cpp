@@ -203,7 +203,8 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     std::size_t properties_bytes = message.content_type.size();
     for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
     // Half a megabyte of properties with each of 10,000 items would be 5 GB.
-    if (properties_bytes != 0 && (first || properties_bytes <= properties_repeated_bytes_max)) {
+    const bool fits = raw.size() + properties_bytes <= quarantined_bytes_max + quarantined_properties_max;
+    if (properties_bytes != 0 && fits && (first || properties_bytes <= properties_repeated_bytes_max)) {
         // Of a binary CloudEvent they are half of it. They may hold persons, as the payload may.
         members += ",\"sealed_properties\":\"" +
                    base64_encode(box_.seal(write_properties(message), "quarantine")) + '"';

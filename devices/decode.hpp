@@ -59,6 +59,8 @@ struct Decoded {
 
 // Of a message that broke a rule; what is behind it is left out, and the detail says so.
 inline constexpr std::size_t quarantined_bytes_max = 1u << 20;
+// Of properties beside it; a message of the allowed size has no more together.
+inline constexpr std::size_t quarantined_properties_max = 64u << 10;
 
 struct DecodeOptions {
     std::string store_id;

@@ -476,23 +476,24 @@ HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::share
     body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
-    auto pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
+    std::chrono::milliseconds silence{0};
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {
-            timer->expires_after(look_for_client_every);
-            if (timer->expiry() > pulse) timer->expires_at(pulse);
-            co_await timer->async_wait(as_http_task);
+            const auto pause = std::min(look_for_client_every, limits_.stream_pulse - silence);
+            timer->expires_after(pause);
+            const auto [woken] = co_await timer->async_wait(as_http_task);
             // Its place is for the next one.
             if (left(connection.stream->socket().native_handle())) co_return false;
-            bytes = body->take();
-            if (bytes.empty() && std::chrono::steady_clock::now() >= pulse) bytes = "\n";
+            if (woken) continue;
+            silence += pause;
+            if (silence >= limits_.stream_pulse) bytes = "\n";
         }
         if (bytes.empty()) continue;
+        silence = std::chrono::milliseconds(0);
         bytes = chunk(bytes);
         const bool sent = co_await send(connection, bytes);
         if (!sent) co_return false;
-        pulse = std::chrono::steady_clock::now() + limits_.stream_pulse;
     }
     const std::string end = "0\r\n\r\n";
     co_return co_await send(connection, end);

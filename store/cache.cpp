@@ -86,9 +86,9 @@ Result<void> Cache::commit(Transaction& txn) {
 }
 
 Result<void> Cache::put_identities(std::span<const Identity> identities) {
-    const auto known = all_known(identities);
-    if (!known) return known.error();
-    if (*known) return {};
+    const auto nothing_new = all_known(identities);
+    if (!nothing_new) return nothing_new.error();
+    if (*nothing_new) return {};
     if (used_bytes() >= bytes_max_) return fail(Errc::full, "the identity vault is full");
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "gateway/core/json_text.hpp"
@@ -69,7 +70,8 @@ Pulled<Positions> positions_of(const PullPlace& place, const PerStream<bool>& st
         Result<Sequence> found = extent.horizon[stream];
         if (place.kind == PullPlace::Kind::oldest) found = before_oldest(stream, extent, reader);
         if (place.kind == PullPlace::Kind::time) found = reader.at_time(stream, place.time);
-        if (!found) return Refusal{PullFault::store_io, "the store cannot be read", "", {}};
+        if (!found)
+            return Refusal{PullFault::store_io, "the store cannot be read", "", std::chrono::seconds(5)};
         if (place.kind == PullPlace::Kind::sequences) {
             const auto& next = place.sequences[stream];
             if (!next) continue;
@@ -90,7 +92,8 @@ std::optional<Refusal> gone_before(const Positions& positions, const Extent& ext
         const Sequence first = extent.first[stream];
         if (!positions[stream] || *positions[stream] + 1 >= first) continue;
         const auto oldest = before_oldest(stream, extent, reader);
-        if (!oldest) return Refusal{PullFault::store_io, "the store cannot be read", "", {}};
+        if (!oldest)
+            return Refusal{PullFault::store_io, "the store cannot be read", "", std::chrono::seconds(5)};
         if (*positions[stream] >= *oldest) continue;
         const Sequence asked = *positions[stream] + 1;
         std::string rows;

@@ -257,7 +257,8 @@ TEST_F(MqttLinkTest, AnUnreadablePasswordFileIsSaidAndNotWaitedFor) {
     options.client_id = "gw-s2";
     options.username = "gw";
     options.password_file = folder.path() / "missing";
-    auto other = MqttLink::open(options, *journal, clock, {[](bool) {}, [](const std::string&) {}, [] {}});
+    auto other = MqttLink::open(options, *journal, clock,
+                                {[](bool) {}, [](const std::string&) {}, [] {}, [](bool) {}});
     ASSERT_TRUE(other);
     EXPECT_FALSE((*other)->connect());
     EXPECT_THAT((*other)->stats().last_error, testing::HasSubstr("missing"));

@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"[store]\ncommit_interval_ms = 1.5\n",
                 "5:22: error: store.commit_interval_ms must be a whole number, not a number with a fraction"},
         Mistake{"[store]\ncommit_interval_ms = 60001\n",
-                "5:22: error: store.commit_interval_ms must be 0 to 60000 ms, not 60001"},
+                "5:22: error: store.commit_interval_ms must be 0 to 20000 ms, not 60001"},
         Mistake{"[store]\nbytes = 1000\n",
                 "5:9: error: store.bytes must be 0 (from the free disk) or at least"},
         Mistake{"[store]\npath = \"data\"\n", "5:8: error: store.path must be a path from the root"},

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "devices/json_slice.hpp"
 #include "store/chunk.hpp"
 

@@ -94,7 +94,7 @@ TEST(HealthTest, TheWorstStandsFirst) {
 
 TEST(HealthTest, ReadinessNamesItsReasons) {
     Snapshot s = healthy();
-    s.link.connected = false;
+    s.link.connected = s.link.subscribed = false;
     s.store.live_bytes = s.store.limit_bytes;
     const HttpResponse answer = readyz(s);
     EXPECT_EQ(answer.status, 503u);
