@@ -52,8 +52,8 @@ EventStore::Impl::Work EventStore::Impl::split(Work& work, std::size_t parts) {
 // Room is looked for before the transaction: a commit must not meet a full disk half-way. What has no room
 // waits, and acknowledgements and deletes go on, so that room can come.
 Result<void> EventStore::Impl::make_room(Work& work) {
-    const auto filled = source_->environment->fill_ahead(
-        commit_bytes_worst(work.events.size(), work.bytes) + fill_ahead_bytes);
+    const auto filled = source_->environment->fill_ahead(commit_bytes_worst(work.events.size(), work.bytes) +
+                                                         fill_ahead_bytes);
     if (!filled && filled.error().code != Errc::full) return filled;
     const bool was_stuck = std::exchange(stuck_, !filled);
     if (stuck_ != was_stuck) {
@@ -139,8 +139,9 @@ void EventStore::Impl::watch_bound() {
     }
 }
 
-// As soon as our clock is trusted, and in the same transaction as the first event that it dates: afterwards nobody
-// could tell any more how long the gateway was off. A clock that is wrong all the same only makes it keep longer.
+// As soon as our clock is trusted, and in the same transaction as the first event that it dates: afterwards
+// nobody could tell any more how long the gateway was off. A clock that is wrong all the same only makes it
+// keep longer.
 void EventStore::Impl::leave_out_absence() {
     if (absence_left_out_ || !clock_.trusted()) return;
     const UtcTime opened = clock_.utc() - (clock_.since_boot() - opened_since_boot_);
@@ -192,8 +193,7 @@ void EventStore::Impl::plan_expiry(const Retention::Look& look) {
         const auto txn = source_->environment->begin_read();
         if (!txn) return;
         expiry_looked_[stream] = from;
-        const auto through =
-            log_->older_than(*txn, stream, *too_old, *settled_now_, expiry_looked_[stream]);
+        const auto through = log_->older_than(*txn, stream, *too_old, *settled_now_, expiry_looked_[stream]);
         if (through)
             expire_through_[stream] =
                 std::max(expire_through_[stream], std::min(*through, source_->horizon_of(stream)));

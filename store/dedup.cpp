@@ -69,9 +69,7 @@ void DedupWindow::grow(Generation& generation) const {
 
 void DedupWindow::add(DedupEntry entry, UtcTime time, std::optional<UtcTime> now) {
     TP_ASSERT(entry.id_hash != 0);
-    const auto too_old = [&](const Generation& one) {
-        return now && one.dated && one.newest < *now - age_;
-    };
+    const auto too_old = [&](const Generation& one) { return now && one.dated && one.newest < *now - age_; };
     while (!generations_.empty() &&
            (too_old(generations_.front()) || size_ - generations_.front().count >= ids_min_)) {
         size_ -= generations_.front().count;

@@ -35,8 +35,8 @@ class DedupWindow {
 
     enum class Found { no, same_content, other_content };
     Found find(DedupEntry entry) const;
-    // Remembers; `time` is that of the commit it stands in, 0 where our clock was not trusted. Drops what is more
-    // than needed, and what is older than the age by `now`: empty where no clock can be believed.
+    // Remembers; `time` is that of the commit it stands in, 0 where our clock was not trusted. Drops what is
+    // more than needed, and what is older than the age by `now`: empty where no clock can be believed.
     void add(DedupEntry entry, UtcTime time, std::optional<UtcTime> now);
 
     std::uint64_t size() const { return size_; }

@@ -30,7 +30,8 @@ std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_
 
 bool says_no_room(int why) { return why == ENOSPC || why == EDQUOT || why == EFBIG; }
 
-// MDB_PANIC stands for an earlier write of a meta page that failed: the disk's fault, and no damage to the file.
+// MDB_PANIC stands for an earlier write of a meta page that failed: the disk's fault, and no damage to the
+// file.
 Error error(int rc, const char* doing) {
     Errc code = says_no_room(rc) ? Errc::full : Errc::io;
     switch (rc) {
@@ -89,9 +90,9 @@ void flush_folder(const std::filesystem::path& folder) {
 
 bool is_damage(int rc) { return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND; }
 
-// An earlier process may have ended because the flush of a meta page failed. The kernel says so once, and then
-// takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is, it is
-// to be flushed again. LMDB keeps its meta page in the first sector of the file's first two pages.
+// An earlier process may have ended because the flush of a meta page failed. The kernel says so once, and
+// then takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is,
+// it is to be flushed again. LMDB keeps its meta page in the first sector of the file's first two pages.
 Result<void> write_meta_pages_again(int fd, std::uint64_t page_bytes) {
     char sector[512];
     for (const std::uint64_t at : {std::uint64_t{0}, page_bytes}) {

@@ -165,8 +165,7 @@ Result<void> EventLog::prune_dedup(Transaction& txn, std::optional<UtcTime> sett
         if (!*oldest || !(*oldest)->key.starts_with(dedup_prefix())) return {};
         const auto row = decode_dedup((*oldest)->value);
         const std::uint64_t ids = row ? row->entries.size() : dedup_ids_in((*oldest)->value);
-        const bool too_old =
-            !row || (settled && row->time != UtcTime{} && row->time < *settled - dedup_age_);
+        const bool too_old = !row || (settled && row->time != UtcTime{} && row->time < *settled - dedup_age_);
         if (!too_old && next_.dedup_ids - std::min(next_.dedup_ids, ids) < dedup_ids_) return {};
         if (const auto erased = txn.erase(table_, std::string((*oldest)->key)); !erased)
             return erased.error();

@@ -82,8 +82,8 @@ class EventLog {
     Result<Sequence> older_than(const Transaction& txn, Stream stream, UtcTime too_old, UtcTime now,
                                 Sequence& looked) const;
     static constexpr int chunks_looked_at_max = 1'000;
-    // The last moment before `until` at which the gateway was alive, as far as the file tells: the newest time of
-    // a chunk that a trusted clock wrote, and of a consumer as load() found it. 0: it does not tell.
+    // The last moment before `until` at which the gateway was alive, as far as the file tells: the newest
+    // time of a chunk that a trusted clock wrote, and of a consumer as load() found it. 0: it does not tell.
     Result<UtcTime> last_alive(const Transaction& txn, UtcTime until) const;
     // Last step before Transaction::commit().
     Result<void> put_state(Transaction& txn, const std::optional<JournalPosition>& journal);

@@ -29,8 +29,8 @@ constexpr std::size_t frame_head_bytes = 16;       // magic 4, body length 4, ch
 constexpr std::uint32_t body_bytes_max = 17u << 20;
 // What is kept of a payload when the message is larger than the journal takes: enough to see what it was.
 constexpr std::size_t kept_of_too_large = 4096;
-// Hashed at most in search of a frame behind a damaged head: what looks like one inside a payload was written by
-// a device, and may claim any length.
+// Hashed at most in search of a frame behind a damaged head: what looks like one inside a payload was written
+// by a device, and may claim any length.
 constexpr std::uint64_t search_hashed_bytes_max = 64u << 20;
 // An empty journal whose offsets have come this far begins anew at the next open.
 constexpr std::uint64_t begin_anew_bytes = 1u << 30;
@@ -137,8 +137,8 @@ std::size_t frame_end(std::string_view bytes, std::size_t at, std::uint64_t base
     return at + frame_head_bytes + head.body_bytes;
 }
 
-// The next whole frame behind the damaged one at `at`; npos: none. Where only its body is damaged, its head tells
-// where that is.
+// The next whole frame behind the damaged one at `at`; npos: none. Where only its body is damaged, its head
+// tells where that is.
 std::size_t next_frame(std::string_view bytes, std::size_t at, std::uint64_t base,
                        std::string_view journal_id) {
     constexpr std::string_view magic_text("TPJ1", 4);
@@ -378,8 +378,8 @@ std::vector<Journal::Frame> Journal::whole_frames(std::uint64_t from) const {
     return frames;
 }
 
-// No whole frame is at `from` (never seen; memory gone bad): how far the next one is. Where none is found it is
-// skipped rather than stood still, but for one that may begin near the end of what was looked at.
+// No whole frame is at `from` (never seen; memory gone bad): how far the next one is. Where none is found it
+// is skipped rather than stood still, but for one that may begin near the end of what was looked at.
 Result<std::uint64_t> Journal::damaged_bytes(std::uint64_t from, std::uint64_t end) {
     // Large enough for a damaged frame and a whole one behind it, both of the largest kind.
     constexpr std::uint64_t frame_bytes_max = body_bytes_max + frame_head_bytes;

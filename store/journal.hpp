@@ -78,8 +78,8 @@ class Journal {
     // process, so that no PUBACK leaves.
     Result<void> append(const Incoming& message);
 
-    // The next frames after the last read, at least one if there is one, up to `bytes_max`; one that is larger
-    // comes alone. Behind a damaged place it searches for the next one within a bound. Never blocks.
+    // The next frames after the last read, at least one if there is one, up to `bytes_max`; one that is
+    // larger comes alone. Behind a damaged place it searches for the next one within a bound. Never blocks.
     Result<std::vector<Frame>> read(std::uint64_t bytes_max);
     // Around the decoding of one frame; costs a store into shared memory.
     void decoding(const Frame& frame) noexcept;

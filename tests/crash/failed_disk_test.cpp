@@ -63,7 +63,9 @@ class FailedDisk : public StoreFixture {
             one.events.push_back(anonymous("e" + std::to_string(++sent_), Stream::sales, noise(bytes)));
             one.events.back().urgent = true;
             if (!store_->submit(std::move(one))) return;
-            wait_for([&] { return failure() || store_->disk_full() || sent_ < store_->horizon(Stream::sales) + 4; });
+            wait_for([&] {
+                return failure() || store_->disk_full() || sent_ < store_->horizon(Stream::sales) + 4;
+            });
         }
     }
     // The file does not grow beyond its first step, and is used nearly to its end.
@@ -115,7 +117,8 @@ class FlushOfTwo {
         if (!both || failed_->exchange(true)) return 0;
         return EIO;
     }
-    FlushOfTwo(bool growth_fails, std::atomic<bool>& failed) : growth_fails_(growth_fails), failed_(&failed) {}
+    FlushOfTwo(bool growth_fails, std::atomic<bool>& failed)
+        : growth_fails_(growth_fails), failed_(&failed) {}
 
   private:
     bool growth_fails_;

@@ -24,8 +24,9 @@
 namespace touchpoint::tests {
 namespace {
 
-constexpr int events = 260;
-constexpr std::chrono::microseconds flush_cost{700};
+constexpr int events = 500;
+// A moment in which a reader can see what is not durable yet, also on a machine with other work.
+constexpr std::chrono::milliseconds flush_cost{2};
 
 struct ToldGap {
     std::size_t at = 0;  // Recorder::position()
@@ -206,6 +207,8 @@ TEST(PowerCut, TakesNothingThatAnybodyWasToldOfAGap) {
     CutPlan plan;
     plan.exhaustive_states = 500;
     plan.random_states = 200;
+    // Directly behind a telling: where it came too early, what it told of is not durable yet.
+    for (const ToldGap& told : day.gaps) plan.certain_only_at.push_back(told.at);
     int bad = 0;
     const std::size_t states = cut_power(day.ops, plan, [&](std::size_t cut, const FileState& file) {
         const std::string broken = look_in_a_child(day, cut, file, folder.path(), *cache);
