@@ -73,9 +73,11 @@ const std::string& members(Stream stream, Sequence sequence) {
 Day record(const std::filesystem::path& folder) {
     Day day;
     ManualClock clock;
-    auto cache = std::move(*store::Cache::open({.folder = folder / "cache"}));
+    auto opened_cache = store::Cache::open({.folder = folder / "cache"});
+    const auto cache = std::move(*opened_cache);
     Recorder::watch(folder / "events" / "data.mdb", flush_cost);
-    auto store = std::move(*store::EventStore::open(small_options(folder), *cache, clock));
+    auto opened_store = store::EventStore::open(small_options(folder), *cache, clock);
+    const auto store = std::move(*opened_store);
     day.opened_at = Recorder::position();
     std::mutex mutex;
     store->start(
@@ -203,7 +205,8 @@ TEST(PowerCut, TakesNothingThatAnybodyWasToldOfAGap) {
     ASSERT_GT(day.gaps.size(), 5U);
 
     const TempFolder folder(memory);
-    auto cache = std::move(*store::Cache::open({.folder = folder.path() / "cache"}));
+    auto opened = store::Cache::open({.folder = folder.path() / "cache"});
+    const auto cache = std::move(*opened);
     CutPlan plan;
     plan.exhaustive_states = 400;
     plan.random_states = 100;

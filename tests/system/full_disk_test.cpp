@@ -1,6 +1,6 @@
-// A gateway whose data lies on a small disk of its own (ext4 on a loop device), filled up while the platform is away:
-// by the bound of its configuration, and by a disk that has no more room. What goes and what stays, that every
-// missing number is explained in its place, and that nobody has to help.
+// A gateway whose data lies on a small disk of its own (ext4 on a loop device), filled up while the platform
+// is away: by the bound of its configuration, and by a disk that has no more room. What goes and what stays,
+// that every missing number is explained in its place, and that nobody has to help.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -51,15 +51,17 @@ class FullDiskTest : public ::testing::TestWithParam<Fill> {
         fs::create_directories(disk());
         const bool made = run({"mkfs.ext4", "-q", "-F", "-m", "0", image.string()}) == "0";
         mounted_ = made && run({"mount", "-o", "loop", image.string(), disk().string()}) == "0";
-        if (!mounted_) GTEST_SKIP() << "no loop device can be mounted here: " << read_file(folder_.path() / "run.log");
+        if (!mounted_)
+            GTEST_SKIP() << "no loop device can be mounted here: " << read_file(folder_.path() / "run.log");
         broker_.start();
         gateway_ = std::make_unique<GatewayProcess>(
             fs::path(BINARY_DIR), folder_.path() / "gateway", broker_.url(),
             "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) + "\"\n");
         fs::create_directories(gateway_->config().parent_path() / "conf.d");
-        write_file(gateway_->config().parent_path() / "conf.d" / "small.toml",
-                   "[store]\nbytes = " + std::to_string(GetParam().store_bytes) +
-                       "\ncommit_interval_ms = 20\njournal_soft_bytes = 1048576\njournal_hard_bytes = 4194304\n");
+        write_file(
+            gateway_->config().parent_path() / "conf.d" / "small.toml",
+            "[store]\nbytes = " + std::to_string(GetParam().store_bytes) +
+                "\ncommit_interval_ms = 20\njournal_soft_bytes = 1048576\njournal_hard_bytes = 4194304\n");
         gateway_->start();
         device_ = std::make_unique<MqttWire>(broker_.port(), "device");
         ASSERT_TRUE(device_->subscribe("touchpoint/v1/pos/t1/receipt"));
@@ -81,11 +83,13 @@ class FullDiskTest : public ::testing::TestWithParam<Fill> {
         return status ? std::to_string(*status) : "it did not end";
     }
     // Status code and Retry-After.
-    std::string http(const std::string& method, int port, const std::string& target, const std::string& body = "") {
+    std::string http(const std::string& method, int port, const std::string& target,
+                     const std::string& body = "") {
         const fs::path out = folder_.path() / "http.out";
         fs::remove(out);
-        Process process({"curl", "-s", "-m", "30", "-o", "/dev/null", "-w", "%{http_code} retry-after=%header{retry-after}",
-                         "-X", method, "-d", body, "http://127.0.0.1:" + std::to_string(port) + target},
+        Process process({"curl", "-s", "-m", "30", "-o", "/dev/null", "-w",
+                         "%{http_code} retry-after=%header{retry-after}", "-X", method, "-d", body,
+                         "http://127.0.0.1:" + std::to_string(port) + target},
                         out);
         process.wait(seconds(60));
         return read_file(out);
@@ -111,7 +115,8 @@ class FullDiskTest : public ::testing::TestWithParam<Fill> {
                   0);
     }
     // One after the other, each safe before the next is sent, as long as intake is open.
-    void fill(const std::string& stream, int count, const std::function<void()>& look = [] {}) {
+    void fill(
+        const std::string& stream, int count, const std::function<void()>& look = [] {}) {
         for (int i = 0; i < count && !stopped(); ++i) {
             publish(stream);
             if (HasFatalFailure()) return;
@@ -122,7 +127,8 @@ class FullDiskTest : public ::testing::TestWithParam<Fill> {
             if (HasFatalFailure()) return;
         }
     }
-    // Lower streams are given up before higher ones; the gateway itself writes a line of telemetry now and then.
+    // Lower streams are given up before higher ones; the gateway itself writes a line of telemetry now and
+    // then.
     void expect_order() const {
         constexpr double own = 5;
         if (of("shed_total", "telemetry") > 0) {
@@ -192,21 +198,21 @@ TEST_P(FullDiskTest, LowStreamsGoHighOnesStayEveryNumberIsExplainedAndNobodyHelp
         [&] {
             const auto have = puller_->summary();
             return have.events_in("sales") == static_cast<std::uint64_t>(sent_["sales"]) &&
-                   have.events_in("customer") == static_cast<std::uint64_t>(sent_["customer"]) && !stopped() &&
-                   of("events", "sales") == 0;
+                   have.events_in("customer") == static_cast<std::uint64_t>(sent_["customer"]) &&
+                   !stopped() && of("events", "sales") == 0;
         },
         seconds(180)))
         << sent_["sales"] << " " << puller_->summary().to_json() << gateway_->log();
     fill("sales", 1);
-    ASSERT_TRUE(wait_for([&] {
-        return puller_->summary().events_in("sales") == static_cast<std::uint64_t>(sent_["sales"]);
-    }));
+    ASSERT_TRUE(wait_for(
+        [&] { return puller_->summary().events_in("sales") == static_cast<std::uint64_t>(sent_["sales"]); }));
     const auto have = puller_->summary();
     EXPECT_EQ(have.error_count(), 0u) << have.to_json();  // no hole, no repeat, nothing out of order
     EXPECT_GE(have.gaps, 3u);
     for (const auto& stream : have.streams) {
         EXPECT_EQ(static_cast<double>(stream.missing), of("shed_total", stream.stream)) << stream.stream;
-        EXPECT_LE(stream.last, static_cast<std::uint64_t>(of("horizon_sequence", stream.stream))) << stream.stream;
+        EXPECT_LE(stream.last, static_cast<std::uint64_t>(of("horizon_sequence", stream.stream)))
+            << stream.stream;
         EXPECT_EQ(stream.events + stream.missing, stream.last) << stream.stream;
     }
 }
