@@ -23,12 +23,15 @@ std::uint32_t Reception::reports(const Decoded& decoded) {
 
 void Reception::admit(Decoded&& decoded, const store::Incoming& message, const Now& now, Ticket ticket,
                       store::Submission& into, const Refused& refused) {
-    bool first = true;
+    std::size_t events = 0;
+    std::size_t rejected = 0;
+    std::string_view problem;
     for (std::size_t index = 0; index < decoded.items.size(); ++index) {
         Item& item = decoded.items[index];
         if (const auto* rejection = std::get_if<Rejection>(&item)) {
             if (refused) refused(index, *rejection);
-            quarantine(decoded.address, *rejection, message, now, into, std::exchange(first, false));
+            if (rejected == 0) problem = slug(rejection->type);
+            put_aside(decoded.address, *rejection, message, now, into, rejected++ == 0);
             continue;
         }
         Admission::Admitted admitted = admission_.admit(
@@ -36,17 +39,23 @@ void Reception::admit(Decoded&& decoded, const store::Incoming& message, const N
         counts_.masked += admitted.masked;
         if (admitted.identity) into.identities.push_back(std::move(*admitted.identity));
         ++counts_.admitted[admitted.event.stream];
-        observed(message, "admitted", admitted.event.id);
+        ++events;
         into.events.push_back(std::move(admitted.event));
     }
+    observed(message, events, rejected, problem);
 }
 
 void Reception::quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                           const store::Incoming& message, const Now& now, store::Submission& into,
-                           bool first) {
+                           const store::Incoming& message, const Now& now, store::Submission& into) {
+    put_aside(address, rejection, message, now, into, true);
+    observed(message, 0, 1, slug(rejection.type));
+}
+
+void Reception::put_aside(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                          const store::Incoming& message, const Now& now, store::Submission& into,
+                          bool first) {
     ++counts_.rejected;
     ++counts_.rejected_by_type[std::string(slug(rejection.type))];
-    observed(message, "rejected", rejection.id, slug(rejection.type));
     into.events.push_back(admission_.quarantine(address, rejection, message, now, first));
 }
 
@@ -54,9 +63,15 @@ void Reception::take_back(const store::Submission& submission) {
     for (const Identity& identity : submission.identities) admission_.forget(identity.pseudonym);
 }
 
-void Reception::observed(const store::Incoming& message, std::string_view verdict, std::string_view id,
+void Reception::observed(const store::Incoming& message, std::string_view verdict) {
+    if (observer_) observer_({message.topic, verdict, message.payload.size(), 0, 0, {}});
+}
+
+void Reception::observed(const store::Incoming& message, std::size_t events, std::size_t rejected,
                          std::string_view problem) {
-    if (observer_) observer_({message.topic, verdict, id, message.payload.size(), problem});
+    if (!observer_) return;
+    const std::string_view verdict = rejected == 0 ? "valid" : events == 0 ? "rejected" : "partly";
+    observer_({message.topic, verdict, message.payload.size(), events, rejected, problem});
 }
 
 }  // namespace touchpoint::devices

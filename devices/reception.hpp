@@ -19,13 +19,17 @@
 
 namespace touchpoint::devices {
 
-// What became of one item, for `touchpoint tail`. Holds nothing of the payload. Views end with the call.
+// What became of one message, for `touchpoint tail` and the log. Holds nothing of the payload. Views end with
+// the call.
 struct Observation {
     std::string_view topic;
-    std::string_view verdict;  // admitted, rejected, retained, status
-    std::string_view id;       // of the event, where there is one
-    std::size_t bytes = 0;     // of the message
-    std::string_view problem;  // slug, of a rejection
+    // valid (every item keeps the rules; whether one is a repeat is known only after the commit: receipts say
+    // it), partly (some of an array), rejected, retained, status
+    std::string_view verdict;
+    std::size_t bytes = 0;
+    std::size_t events = 0;    // of its items, those that keep the rules
+    std::size_t rejected = 0;  // and those that do not
+    std::string_view problem;  // slug of the first rejection
 };
 
 class Reception {
@@ -44,15 +48,13 @@ class Reception {
                store::Submission& into, const Refused& refused);
     // The same for a message that is not decoded.
     void quarantine(const std::optional<DeviceAddress>& address, const Rejection& rejection,
-                    const store::Incoming& message, const Now& now, store::Submission& into,
-                    bool first = true);
+                    const store::Incoming& message, const Now& now, store::Submission& into);
     // What was admitted into `submission` will not be stored: its persons count as unknown again.
     void take_back(const store::Submission& submission);
 
     // Empty: nobody watches, and nothing is spent on it.
     void observe(std::function<void(const Observation&)> observer) { observer_ = std::move(observer); }
-    void observed(const store::Incoming& message, std::string_view verdict, std::string_view id = {},
-                  std::string_view problem = {});
+    void observed(const store::Incoming& message, std::string_view verdict);
 
     const AdmissionOptions& options() const { return admission_.options(); }
     Registry& registry() { return registry_; }
@@ -60,6 +62,11 @@ class Reception {
     IntakeStats& counts() { return counts_; }
 
   private:
+    void put_aside(const std::optional<DeviceAddress>& address, const Rejection& rejection,
+                   const store::Incoming& message, const Now& now, store::Submission& into, bool first);
+    void observed(const store::Incoming& message, std::size_t events, std::size_t rejected,
+                  std::string_view problem);
+
     Admission& admission_;
     Registry& registry_;
     std::function<void(const Observation&)> observer_;

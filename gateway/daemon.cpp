@@ -78,7 +78,6 @@ class Daemon::Impl {
     Result<void> open_devices();
     void open_uplink();
     Result<void> open_http();
-    void tell_tail(const devices::Observation& seen);
 
     void tick();
     void arm_tick();
@@ -273,7 +272,7 @@ Result<void> Daemon::Impl::open_http() {
                    [this] { return backlog_json(store_->stats(), history_, clock_.steady(), clock_.utc()); },
                    tail_,
                    {loop_, *store_, *reader_, *box_, *direct_, clock_}});
-    reception_->observe([this](const devices::Observation& seen) { tell_tail(seen); });
+    reception_->observe([this](const devices::Observation& seen) { tail_.observed(seen, clock_.utc()); });
     Listeners::RouteSets sets;
     sets.local = local_routes(*routes_);
     for (Route& route : event_routes(*direct_)) sets.local.push_back(std::move(route));
@@ -283,19 +282,6 @@ Result<void> Daemon::Impl::open_http() {
     sets.control.push_back(gaps_route({*pull_}));
     listeners_.emplace(Listeners::Parts{loop_, *reader_, clock_});
     return listeners_->open(settings_, std::move(sets));
-}
-
-void Daemon::Impl::tell_tail(const devices::Observation& seen) {
-    if (!tail_.anyone()) return;
-    TailEntry entry;
-    entry.time = clock_.utc();
-    entry.topic = seen.topic;
-    entry.bytes = seen.bytes;
-    entry.events = seen.verdict == "admitted" ? 1 : 0;
-    entry.rejected = seen.verdict == "rejected" ? 1 : 0;
-    entry.verdict = seen.verdict;
-    entry.detail = seen.problem;
-    tail_.tell(entry);
 }
 
 int Daemon::Impl::run() {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "devices/reception.hpp"
 #include "gateway/core/json_text.hpp"
+#include "gateway/core/log.hpp"
 
 namespace touchpoint::gateway {
 
@@ -16,6 +18,27 @@ void Tail::tell(const TailEntry& entry) {
     if (!entry.detail.empty()) line += ",\"detail\":" + json_string(entry.detail);
     line += "}\n";
     std::erase_if(listeners_, [&](const auto& listener) { return !listener->push(line); });
+}
+
+void Tail::observed(const devices::Observation& seen, UtcTime time) {
+    if (log::enabled(log::Level::debug))
+        log::debug("devices", "message",
+                   {{"topic", seen.topic.substr(0, logged_topic_bytes_max)},
+                    {"verdict", seen.verdict},
+                    {"problem", seen.problem},
+                    {"events", seen.events},
+                    {"rejected", seen.rejected},
+                    {"payload_bytes", seen.bytes}});
+    if (!anyone()) return;
+    TailEntry entry;
+    entry.time = time;
+    entry.topic = seen.topic;
+    entry.bytes = seen.bytes;
+    entry.events = seen.events;
+    entry.rejected = seen.rejected;
+    entry.verdict = seen.verdict;
+    entry.detail = seen.problem;
+    tell(entry);
 }
 
 std::shared_ptr<BodyStream> Tail::listen() {

@@ -67,9 +67,10 @@ void append_value(std::string& line, std::string_view value) {
 }  // namespace
 
 void set_level(Level level) noexcept { least_urgent = level; }
+bool enabled(Level level) noexcept { return level <= least_urgent.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view subject, std::string_view words, Fields fields) {
-    if (level > least_urgent.load(std::memory_order_relaxed)) return;
+    if (!enabled(level)) return;
     std::string line = "<" + std::to_string(static_cast<int>(level)) + ">";
     line += subject;
     line += ": ";

@@ -34,6 +34,8 @@ using Fields = std::initializer_list<Field>;
 
 // Lines less urgent than this are not written. Default info.
 void set_level(Level level) noexcept;
+// Whether a line of this level would be written: ask it where making the fields costs something.
+bool enabled(Level level) noexcept;
 void write(Level level, std::string_view subject, std::string_view words, Fields fields = {});
 
 inline void error(std::string_view subject, std::string_view words, Fields fields = {}) {

@@ -294,13 +294,16 @@ TEST_F(IntakeTest, ReceiptsThatTheLinkDoesNotTakeWaitForItWithinABound) {
     EXPECT_THAT(sent, SizeIs(Intake::receipts_waiting_max));
 }
 
-TEST_F(IntakeTest, TheObserverSeesEveryItemAndNothingOfItsContent) {
+TEST_F(IntakeTest, TheObserverSeesEveryMessageOnceAndNothingOfItsContent) {
     std::vector<std::string> seen;
     reception->observe([&](const Observation& o) {
-        seen.push_back(std::string(o.topic) + ' ' + std::string(o.verdict) + ' ' + std::string(o.id) + ' ' +
-                       std::to_string(o.bytes) + ' ' + std::string(o.problem));
+        seen.push_back(std::string(o.topic) + ' ' + std::string(o.verdict) + ' ' + std::to_string(o.bytes) +
+                       ' ' + std::to_string(o.events) + '/' + std::to_string(o.rejected) + ' ' +
+                       std::string(o.problem));
     });
     arrives(search, R"([{"event_id":"a"},7])");
+    arrives(search, R"([{"event_id":"b"},{"event_id":"c"}])");
+    arrives(search, "7");
     run();
     EXPECT_THAT(seen, ElementsAre(search + " admitted a 20 ", search + " rejected  20 not-an-object"));
 }

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "devices/admission.hpp"
+#include "devices/reception.hpp"
 #include "gateway/backlog.hpp"
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/core/log.hpp"
 #include "gateway/http_server.hpp"
 #include "store/event_reader.hpp"
 #include "tests/gateway/held_flush.hpp"
@@ -158,14 +160,29 @@ TEST_F(ControlTest, TailTellsEachMessageAndItsVerdict) {
         return there;
     }));
     loop_.on_loop([&] {
-        tail_.tell({clock_.utc(), "touchpoint/v1/pos/t1/event/sale", 412, 20, 0, "admitted", ""});
+        tail_.tell({clock_.utc(), "touchpoint/v1/pos/t1/event/sale", 412, 20, 0, "valid", ""});
         tail_.tell({clock_.utc(), "touchpoint/v1/kiosk/k7/event/x", 7, 0, 1, "rejected", "not-json"});
     });
     listener.join();
     EXPECT_THAT(
         lines, ElementsAre(
-                   "14:13:20.000  admitted   touchpoint/v1/pos/t1/event/sale  412 bytes, 20 events",
+                   "14:13:20.000  valid      touchpoint/v1/pos/t1/event/sale  412 bytes, 20 events",
                    "14:13:20.000  rejected   touchpoint/v1/kiosk/k7/event/x  7 bytes, 1 rejected: not-json"));
+}
+
+TEST_F(ControlTest, AtDebugTheLogNamesEachMessageAndItsVerdictAndNothingOfItsContent) {
+    const devices::Observation seen{"touchpoint/v1/kiosk/k7/event/search", "partly", 20, 1, 1, "not-json"};
+    const auto logged = [&](log::Level level) {
+        testing::internal::CaptureStderr();
+        log::set_level(level);
+        loop_.on_loop([&] { tail_.observed(seen, clock_.utc()); });
+        log::set_level(log::Level::info);
+        return testing::internal::GetCapturedStderr();
+    };
+    EXPECT_EQ(logged(log::Level::info), "");
+    EXPECT_EQ(logged(log::Level::debug),
+              "<7>devices: message topic=touchpoint/v1/kiosk/k7/event/search verdict=partly "
+              "problem=not-json events=1 rejected=1 payload_bytes=20\n");
 }
 
 TEST_F(ControlTest, ListenersOfTailAreBounded) {
