@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "devices/broker_socket.hpp"
+#include "devices/link_log.hpp"
 #include "devices/topics.hpp"
 #include "gateway/core/log.hpp"
 
@@ -45,10 +46,14 @@ std::optional<std::string> first_line(const std::string& path) {
     return line;
 }
 
-std::string reason_of(const mqtt::token& token) {
-    const int code = token.get_reason_code();
-    if (code >= 0x80) return mqtt::exception::reason_code_str(code);
-    return mqtt::exception::error_str(token.get_return_code());
+// Paho C 1.3.12 gives the code of a refused CONNECT as its own return code.
+std::string reason_of(const mqtt::token& token, const std::string& username) {
+    const int reason = token.get_reason_code();
+    const int code = reason >= 0x80 ? reason : token.get_return_code();
+    if (code >= 0x80) return broker_refusal(code, mqtt::exception::reason_code_str(code), username);
+    // Paho's word is "Failure".
+    if (code == MQTTASYNC_FAILURE) return nothing_answers;
+    return mqtt::exception::error_str(code);
 }
 
 store::Incoming incoming(const mqtt::message& message, const Clock& clock) {
@@ -109,19 +114,19 @@ class MqttLink::Impl {
         // Behind a DISCONNECT of the broker Paho C 1.3.12 closes the socket and says nothing more: it is the
         // end. Where connection_lost follows all the same, it finds the link closed.
         client_.set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode code) {
-            down("broker: " + mqtt::exception::reason_code_str(code));
+            down(broker_refusal(code, mqtt::exception::reason_code_str(code), options_.username));
         });
         on_connect_.success = [this](const mqtt::token& token) {
             up(token.get_connect_response().is_session_present());
         };
-        on_connect_.failure = [this](const mqtt::token& token) { down(reason_of(token)); };
+        on_connect_.failure = [this](const mqtt::token& token) { down(reason_of(token, options_.username)); };
         on_disconnect_.success = [this](const mqtt::token&) { down("closed"); };
         on_disconnect_.failure = on_disconnect_.success;
         on_subscribe_.success = [this](const mqtt::token&) { granted(); };
         on_subscribe_.failure = [this](const mqtt::token& token) {
             // Without a word from the broker the connection ended first; the next one subscribes again.
             if (token.get_reason_code() < 0x80) return;
-            not_granted(reason_of(token));
+            not_granted(mqtt::exception::reason_code_str(token.get_reason_code()));
         };
     }
 

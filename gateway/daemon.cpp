@@ -14,6 +14,7 @@
 
 #include "devices/direct_intake.hpp"
 #include "devices/intake.hpp"
+#include "devices/link_log.hpp"
 #include "devices/link_policy.hpp"
 #include "devices/mqtt_link.hpp"
 #include "devices/topics.hpp"
@@ -82,6 +83,8 @@ class Daemon::Impl {
     void tick();
     void arm_tick();
     void drive_link(SteadyTime now);
+    void link_lost(SteadyTime now, const std::string& reason);
+    void say(const std::optional<devices::LinkLine>& line) const;
 
     void pump();
     void pump_soon();
@@ -117,6 +120,7 @@ class Daemon::Impl {
     std::optional<devices::DirectIntake> direct_;
     std::optional<GatewayEvents> events_;
     std::optional<devices::LinkPolicy> link_policy_;
+    devices::LinkLog link_log_;
     std::unique_ptr<devices::MqttLink> link_;
     std::vector<std::unique_ptr<uplink::Pusher>> pushers_;
     std::optional<uplink::Pull> pull_;
@@ -242,12 +246,15 @@ Result<void> Daemon::Impl::open_devices() {
             intake_->send_waiting();
         });
     };
-    handlers.lost = [this](const std::string&) {
-        asio::post(loop_, [this] { link_policy_->lost(clock_.steady()); });
+    handlers.lost = [this](const std::string& reason) {
+        asio::post(loop_, [this, reason] { link_lost(clock_.steady(), reason); });
     };
     handlers.subscribed = [this](bool granted) {
-        asio::post(loop_,
-                   [this, granted] { granted ? link_policy_->subscribed() : link_policy_->refused(); });
+        asio::post(loop_, [this, granted] {
+            if (!granted) return link_policy_->refused();
+            link_policy_->subscribed();
+            say(link_log_.subscribed(clock_.steady()));
+        });
     };
     handlers.message = [this] { asio::post(loop_, [this] { pump(); }); };
     auto link = devices::MqttLink::open(settings_.link, *journal_, clock_, std::move(handlers));
@@ -340,6 +347,7 @@ void Daemon::Impl::tick() {
     if (link_policy_->open()) intake_->send_waiting();
     housekeeping_->tick(now);
     if (history_.due(now)) history_.sample(now, store_->stats());
+    say(link_log_.tick(now));
     listeners_->tick(now);
     arm_tick();
 }
@@ -348,13 +356,30 @@ void Daemon::Impl::drive_link(SteadyTime now) {
     devices::LinkRoom room;
     room.journal_above_soft_bound = journal_->above_soft_bound();
     room.journal_below_resume_bound = journal_->below_resume_bound();
+void Daemon::Impl::link_lost(SteadyTime now, const std::string& reason) {
+    link_policy_->lost(now);
+    say(link_log_.lost(now, reason));
+}
+
+void Daemon::Impl::say(const std::optional<devices::LinkLine>& line) const {
+    if (!line) return;
+    if (!line->reason.empty())
+        log::write(line->level, "mqtt", line->words,
+                   {{"broker", settings_.link.url}, {"reason", line->reason}});
+    else if (line->down)
+        log::write(line->level, "mqtt", line->words,
+                   {{"broker", settings_.link.url}, {"down_s", line->down->count()}});
+    else
+        log::write(line->level, "mqtt", line->words, {{"broker", settings_.link.url}});
+}
+
     room.journal_has_reserve = journal_->reserve();
     room.store_full = store_->disk_full();
     switch (link_policy_->tick(now, room)) {
         case devices::LinkAction::nothing:
             break;
         case devices::LinkAction::connect:
-            if (!link_->connect()) link_policy_->lost(now);
+            if (!link_->connect()) link_lost(now, link_->stats().last_error);
             break;
         case devices::LinkAction::disconnect:
             if (link_policy_->closed_for_room())

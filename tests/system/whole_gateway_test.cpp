@@ -108,6 +108,47 @@ TEST_F(WholeGatewayTest, TheSessionIsThereAgainAfterAKill) {
     EXPECT_TRUE(arrives("while-away"));
 }
 
+// A broker that was away for 40 s once left no line.
+TEST_F(WholeGatewayTest, TheLogSaysOnceThatTheBrokerIsAwayAndOnceThatItIsBack) {
+    const auto times = [&](const std::string& text) {
+        int found = 0;
+        const std::string log = gateway_->log();
+        for (std::size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++found;
+        return found;
+    };
+    gateway_->start();
+    EXPECT_TRUE(wait_for([&] { return times("mqtt: connected to the broker") == 1; })) << gateway_->log();
+    broker_.stop();
+    EXPECT_TRUE(wait_for([&] { return times("mqtt: connection to the broker lost") == 1; }))
+        << gateway_->log();
+    broker_.start();
+    EXPECT_TRUE(wait_for([&] { return times("mqtt: connected to the broker") >= 1 + 1; })) << gateway_->log();
+    EXPECT_EQ(times("connection to the broker"), 1) << gateway_->log();
+    broker_.stop();
+    const std::string usual = read_file(folder_.path() / "broker" / "mosquitto.conf");
+    write_file(folder_.path() / "broker" / "mosquitto.conf", usual + "allow_anonymous false\n");
+    broker_.start();
+    EXPECT_TRUE(wait_for([&] { return times("the broker refuses clients without a user") == 1; }))
+        << gateway_->log();
+}
+
+TEST_F(WholeGatewayTest, AtDebugWhichAReloadTakesOverTheLogNamesEachMessageAndNotItsContent) {
+    gateway_->start();
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/before", R"({"query":"oat milk"})"));
+    ASSERT_TRUE(arrives("oat milk"));
+    EXPECT_EQ(gateway_->log().find("event/before"), std::string::npos);
+    fs::create_directories(gateway_->config().parent_path() / "conf.d");
+    write_file(gateway_->config().parent_path() / "conf.d" / "log.toml", "[log]\nlevel = \"debug\"\n");
+    ::kill(gateway_->process().pid(), SIGHUP);
+    ASSERT_TRUE(wait_for([&] { return gateway_->log().find("reloaded: log level") != std::string::npos; }));
+    ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/after", R"({"query":"rye bread"})"));
+    EXPECT_TRUE(wait_for([&] {
+        return gateway_->log().find("topic=touchpoint/v1/kiosk/k7/event/after verdict=valid") !=
+               std::string::npos;
+    })) << gateway_->log();
+    EXPECT_EQ(gateway_->log().find("rye bread"), std::string::npos);
+}
+
 // Mosquitto's own plugin for access rules refuses with a SUBACK; the connection stands and is silent for
 // ever.
 TEST_F(WholeGatewayTest, ABrokerThatRefusesToLetItReadIsSaidAndTriedUntilItGrants) {
