@@ -97,7 +97,8 @@ std::vector<Route> event_routes(devices::DirectIntake& intake) {
         take(intake, request, reply);
     };
     route.deadline = std::chrono::seconds(10);
-    route.roles = {Role::device, Role::app, Role::technician};
+    // Not technician: a token that watches must not be able to write a sale.
+    route.roles = {Role::device, Role::app};
     return {route};
 }
 

@@ -8,7 +8,9 @@
 #include <optional>
 #include <string>
 
+#include "gateway/http_door.hpp"
 #include "gateway/http_server.hpp"
+#include "gateway/tokens.hpp"
 #include "store/cache.hpp"
 #include "store/event_reader.hpp"
 #include "tests/gateway/http_client.hpp"
@@ -235,7 +237,33 @@ TEST_F(EventRoutesTest, ADevicesTokenSendsAsItsDeviceOnlyAndNeedNotNameIt) {
     unsigned status = 0;
     loop_.on_loop([&] { routes[0].handler(request, [&](const HttpResponse& r) { status = r.status; }); });
     EXPECT_EQ(status, 403u);
-    EXPECT_EQ(routes[0].roles, (Roles{Role::device, Role::app, Role::technician}));
+}
+
+TEST_F(EventRoutesTest, ATokenThatWatchesSendsNothingAndWithoutTokensEverybodyMay) {
+    const auto routes = event_routes(*direct_);
+    const auto file = folder_.path() / "tokens.toml";
+    const auto admitted = [&](HttpDoor& door, const std::string& token) {
+        HttpRequest request;
+        request.method = "POST";
+        request.path = "/v1/events";
+        request.headers = {{"host", "localhost"}, {"authorization", "Bearer " + token}};
+        HttpResponse answer;
+        return door.admit({}, request, &routes[0], routes, answer) ? 200u : answer.status;
+    };
+    DoorOptions options;
+    HttpDoor open(options, clock_);
+    EXPECT_EQ(admitted(open, "none"), 200u);
+    options.tokens = true;
+    HttpDoor door(options, clock_);
+    const std::string technician = *create_token(file, {Role::technician, "", ""}, clock_.utc(), "");
+    const std::string platform = *create_token(file, {Role::platform, "", ""}, clock_.utc(), "");
+    const std::string app = *create_token(file, {Role::app, "", ""}, clock_.utc(), "");
+    const std::string till = *create_token(file, {Role::device, "pos/t1", ""}, clock_.utc(), "");
+    door.set_tokens(std::make_shared<const TokenSet>(*read_tokens(file)));
+    EXPECT_EQ(admitted(door, technician), 403u);
+    EXPECT_EQ(admitted(door, platform), 403u);
+    EXPECT_EQ(admitted(door, app), 200u);
+    EXPECT_EQ(admitted(door, till), 200u);
 }
 
 }  // namespace
