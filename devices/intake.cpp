@@ -44,11 +44,17 @@ Intake::Step Intake::step() {
 
 void Intake::settle(const store::HorizonNote& note) {
     parts_.journal.cut(note.journal_end);
-    for (Outgoing& receipt : parts_.receipts.settle(note.settled)) {
-        waiting_receipts_bytes_ += receipt.payload.size();
-        waiting_receipts_.push_back(std::move(receipt));
-    }
+    for (Outgoing& receipt : parts_.receipts.settle(note.settled)) send_later(std::move(receipt));
     send_waiting();
+    give_up_oldest();
+}
+
+void Intake::send_later(Outgoing receipt) {
+    waiting_receipts_bytes_ += receipt.payload.size();
+    waiting_receipts_.push_back(std::move(receipt));
+}
+
+void Intake::give_up_oldest() {
     while (waiting_receipts_.size() > receipts_waiting_max ||
            waiting_receipts_bytes_ > receipts_waiting_bytes_max) {
         waiting_receipts_bytes_ -= waiting_receipts_.front().payload.size();
@@ -109,10 +115,20 @@ void Intake::take(const store::Journal::Frame& frame) {
 void Intake::take_event(const store::Incoming& message, const Now& now) {
     Decoded decoded = parts_.reception.decode(message, now);
     Ticket ticket = 0;
-    if (const std::uint32_t reports = Reception::reports(decoded); reports > 0) {
+    const std::uint32_t reports = Reception::reports(decoded);
+    if (reports > 0 || decoded.items.empty()) {
         std::string topic =
             receipt_topic(*decoded.address, message, parts_.reception.options().receipt_kinds);
-        if (!topic.empty()) ticket = parts_.receipts.open(std::move(topic), correlation_of(message), reports);
+        if (topic.empty()) {
+            // Nobody asked.
+        } else if (reports > 0) {
+            ticket = parts_.receipts.open(std::move(topic), correlation_of(message), reports);
+        } else {
+            // An empty array: nothing has to become durable, and its sender waits like any other.
+            send_later({std::move(topic), empty_receipt, correlation_of(message)});
+            send_waiting();
+            give_up_oldest();
+        }
     }
     std::size_t told = 0;
     const auto refused = [&](std::size_t, const Rejection& rejection) {

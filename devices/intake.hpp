@@ -77,6 +77,8 @@ class Intake {
   private:
     void take(const store::Journal::Frame& frame);
     void take_event(const store::Incoming& message, const Now& now);
+    void send_later(Outgoing receipt);
+    void give_up_oldest();
     void tell(const std::optional<DeviceAddress>& address, const Rejection& rejection,
               const store::Incoming& message);
 

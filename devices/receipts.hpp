@@ -26,6 +26,8 @@ namespace touchpoint::devices {
 inline constexpr std::size_t receipt_bytes_max = 200'000;  // below the broker's message_size_limit
 // Longer Correlation Data is not echoed: a ticket is to stay small.
 inline constexpr std::size_t correlation_bytes_max = 256;
+// To an empty array: nothing was stored, nothing is missing.
+inline constexpr const char* empty_receipt = R"({"stored":[],"duplicate":[]})";
 // Set in no ticket of ours: HTTP sets it in its own, and both tables can be given all answers.
 inline constexpr Ticket http_ticket_bit = Ticket{1} << 63;
 

@@ -305,7 +305,27 @@ TEST_F(IntakeTest, TheObserverSeesEveryMessageOnceAndNothingOfItsContent) {
     arrives(search, R"([{"event_id":"b"},{"event_id":"c"}])");
     arrives(search, "7");
     run();
-    EXPECT_THAT(seen, ElementsAre(search + " admitted a 20 ", search + " rejected  20 not-an-object"));
+    EXPECT_THAT(seen, ElementsAre(search + " partly 20 1/1 not-an-object", search + " valid 35 2/0 ",
+                                  search + " rejected 1 0/1 not-an-object"));
+}
+
+TEST_F(IntakeTest, AnEmptyArrayIsAnsweredWithAnEmptyReceiptWhereOneWasAskedFor) {
+    arrives(search, "[]");
+    run();
+    EXPECT_THAT(sent, IsEmpty());  // nobody asked
+    store::Incoming in = message(search, " [ ] ");
+    in.response_topic = "touchpoint/v1/kiosk/k7/res/r1";
+    in.correlation_data = "42";
+    arrives(in);
+    arrives("touchpoint/v1/pos/t1/event/sale", "[]");
+    run();
+    ASSERT_THAT(sent, SizeIs(2));
+    EXPECT_EQ(sent[0].topic, in.response_topic);
+    EXPECT_EQ(sent[0].correlation, "42");
+    EXPECT_EQ(sent[0].payload, R"({"stored":[],"duplicate":[]})");
+    EXPECT_EQ(sent[1].topic, "touchpoint/v1/pos/t1/receipt");
+    EXPECT_EQ(intake->stats().rejected, 0u);
+    EXPECT_EQ(intake->stats().receipts, 2u);
 }
 
 // Half a megabyte of properties with an array of 10,000 numbers once became 5 GB of quarantine.
