@@ -299,7 +299,9 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
                            "correct tls_cert and tls_key of http." + one.name + " in " +
                                std::string(edit_config) + ", then: systemctl reload touchpoint",
                            check});
-        if (!one.tls || one.certificate_ends - s.now > certificate_warned_before) continue;
+        const std::string ends =
+            one.tls ? certificate_ends(one.name, one.certificate_ends, s.now) : std::string();
+        if (ends.empty()) continue;
         const bool over = one.certificate_ends < s.now;
         out.push_back({"certificate-ends", one.name, over ? Severity::error : Severity::warning,
                        "the certificate of the listener " + one.name +
@@ -355,6 +357,12 @@ Backlog backlog(const store::StoreStats& store, const std::string& consumer) {
 std::string_view name(Severity severity) {
     switch (severity) {
         case Severity::info:
+std::string certificate_ends(const std::string& listener, UtcTime ends, UtcTime now) {
+    if (ends - now > certificate_warned_before) return {};
+    return "the certificate of the listener " + listener +
+           (ends < now ? " has ended " + spoken(now - ends) + " ago" : " ends in " + spoken(ends - now));
+}
+
             return "info";
         case Severity::warning:
             return "warning";

@@ -37,6 +37,9 @@ HttpResponse healthz(const Snapshot& snapshot);
 // Taking events: the store can be written and the broker is there. 200, or 503 with the reasons.
 HttpResponse readyz(const Snapshot& snapshot);
 
+// "the certificate of the listener local ends in 3 d"; empty: it is good for two weeks and more.
+std::string certificate_ends(const std::string& listener, UtcTime ends, UtcTime now);
+
 // One line for `systemctl status`.
 std::string status_line(const Snapshot& snapshot);
 

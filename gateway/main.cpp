@@ -10,6 +10,7 @@
 #include "config/loader.hpp"
 #include "gateway/core/log.hpp"
 #include "gateway/daemon.hpp"
+#include "gateway/start_check.hpp"
 #include "gateway/system_clock.hpp"
 
 namespace {
@@ -23,9 +24,18 @@ constexpr int bad_start = 78;
 // disk's I/O, a file system that is not there yet. Nobody has to come for what passes by itself.
 constexpr int try_again = 1;
 
-int check(const config::Loaded& loaded) {
+int check(const std::string& config_file) {
+    const config::Loaded loaded = config::load(config_file);
     for (const config::Problem& problem : loaded.problems) std::cout << config::to_text(problem) << '\n';
     if (!loaded.settings) return bad_start;
+    bool starts = true;
+    const auto file = std::make_shared<const std::string>(config_file);
+    for (const gateway::StartFinding& found :
+         gateway::check_start(*loaded.settings, gateway::SystemClock().utc())) {
+        std::cout << config::to_text({{file, 0, 0}, found.words, found.error}) << '\n';
+        starts = starts && !found.error;
+    }
+    if (!starts) return bad_start;
     std::cout << config::summary(*loaded.settings) << "ok\n";
     return 0;
 }
@@ -96,5 +106,5 @@ int main(int argc, char** argv) {
     // For tests: a power cut is a start under another boot id.
     app.add_option("--boot-id", boot_id)->group("");
     CLI11_PARSE(app, argc, argv);
-    return check_only ? check(config::load(config_file)) : run(config_file, boot_id);
+    return check_only ? check(config_file) : run(config_file, boot_id);
 }
