@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "gateway/quarantine.hpp"
 #include "store/event_reader.hpp"
@@ -142,17 +143,63 @@ void answer_when_durable(const QuarantineParts& parts, const Reply& reply, std::
     });
 }
 
+// One request to throw away: which of the numbers are still kept. What was tried again, thrown away before,
+// or has gone to whoever it was for, keeps its own record or none.
+struct Discard {
+    Range asked;
+    Sequence after = 0;  // looked at
+    std::vector<Range> kept;
+    std::uint64_t messages = 0;
+    bool more = false;
+
+    void add(Sequence sequence) {
+        ++messages;
+        if (!kept.empty() && kept.back().last + 1 == sequence)
+            kept.back().last = sequence;
+        else
+            kept.push_back({sequence, sequence});
+    }
+    std::string body() const {
+        return "{\"first\":" + std::to_string(kept.front().first) +
+               ",\"last\":" + std::to_string(kept.back().last) +
+               ",\"discarded\":" + std::to_string(messages) +
+               ",\"next\":" + (more ? std::to_string(after + 1) : "null") + "}\n";
+    }
+};
+
+void discard_kept(const QuarantineParts& parts, const Discard& found, const Reply& reply) {
+    if (found.messages == 0) return reply(problem(404, "not-found", "nothing is kept under this sequence"));
+    if (!parts.store.has_gap_room(found.kept.size()))
+        return reply(not_now(503, "busy", "try again in a second"));
+    for (const Range& range : found.kept) out_of_quarantine(parts, range, "discarded");
+    answer_when_durable(parts, reply, found.body());
+}
+
+// Each slice is a job of its own, as for the list.
+void find_kept(const QuarantineParts& parts, const std::shared_ptr<Discard>& work, const Reply& reply) {
+    const bool posted = parts.reader.post([parts, work, reply] {
+        store::EventReader::Limits limits;
+        limits.events_max = quarantine_page_max - static_cast<std::uint32_t>(work->messages);
+        const auto slice = parts.store.make_reader()->read(Stream::quarantine, work->after, "", limits);
+        if (!slice) return reply(problem(500, "store-io", "the quarantine cannot be read"));
+        for (const store::StoredEvent& event : slice->events) {
+            work->after = std::min(event.sequence, work->asked.last);
+            if (event.gap < 0 && event.sequence <= work->asked.last) work->add(event.sequence);
+        }
+        work->more = slice->more && work->after < work->asked.last;
+        if (work->more && work->messages < quarantine_page_max) return find_kept(parts, work, reply);
+        boost::asio::post(parts.loop, [parts, work, reply] { discard_kept(parts, *work, reply); });
+    });
+    if (!posted) reply(not_now(503, "busy", "too many readers wait; try again"));
+}
+
 void discard(const QuarantineParts& parts, const HttpRequest& request, const Reply& reply) {
-    auto range = range_of(request, reply);
+    const auto range = range_of(request, reply);
     if (!range) return;
-    range->last = std::min(range->last, parts.store.horizon(Stream::quarantine));
-    if (range->first > range->last)
-        return reply(problem(404, "not-found", "nothing is kept under this sequence"));
-    if (!parts.store.has_gap_room(1)) return reply(not_now(503, "busy", "try again in a second"));
-    out_of_quarantine(parts, *range, "discarded");
-    answer_when_durable(
-        parts, reply,
-        "{\"first\":" + std::to_string(range->first) + ",\"last\":" + std::to_string(range->last) + "}\n");
+    const auto work = std::make_shared<Discard>();
+    work->asked = *range;
+    work->after = range->first - 1;
+    find_kept(parts, work, reply);
 }
 
 // One request to try again: what was read, and what has become of it. Lives until the last event is durable.

@@ -64,6 +64,19 @@ int not_a_range(const std::string& which) {
     return 2;
 }
 
+int nothing_kept(const std::string& which) {
+    if (which == "all") {
+        std::cout << "Nothing is in quarantine.\n";
+        return 0;
+    }
+    std::cerr << "touchpoint: nothing is kept under " << which << '\n';
+    return 1;
+}
+
+std::string become_events(std::uint64_t count) {
+    return std::to_string(count) + (count == 1 ? " is an event now" : " are events now");
+}
+
 std::string query(Range range) {
     return "?first=" + std::to_string(range.first) + "&last=" + std::to_string(range.last);
 }
@@ -89,8 +102,14 @@ std::string quarantine_text(std::string_view body) {
         const json::value* sequence = item->if_contains("sequence");
         std::string number =
             sequence != nullptr && sequence->is_int64() ? std::to_string(sequence->get_int64()) : "?";
+        const json::object* gap = inner(*item, "gap");
+        if (gap != nullptr) {
+            const View range = View(&value)["gap"];
+            if (range["first"].number() < range["last"].number())
+                number = std::to_string(range["first"].number()) + ".." + number;
+        }
         number.insert(0, std::max<std::size_t>(number.size(), 6) - number.size(), ' ');
-        if (const json::object* gap = inner(*item, "gap")) {
+        if (gap != nullptr) {
             out += number + "  not kept (" + text(gap, "reason") + ")\n";
             continue;
         }
@@ -133,7 +152,8 @@ int quarantine_retry(const Target& target, const std::string& which) {
             ask(target.socket, "/v1/quarantine/retry" + query({first, range->last}), {}, "POST");
         if (!answer) return no_answer(target, answer.error());
         if (answer->status == 503 && retried + refused > 0)
-            std::cout << retried << " are events now; " << refused << " still break a rule. From " << first
+            std::cout << become_events(retried) << "; " << refused
+                      << (refused == 1 ? " still breaks" : " still break") << " a rule. From " << first
                       << " on none was tried.\n";
         if (answer->status != 200) return no(target, *answer);
         boost::system::error_code error;
@@ -145,17 +165,34 @@ int quarantine_retry(const Target& target, const std::string& which) {
         for (const json::value& one : body["first_refused"].items()) print_refused(View(&one));
         first = body["next"].number();
     }
-    std::cout << retried << " are events now; " << refused << " still break a rule and stay in quarantine.\n";
+    if (retried + refused == 0) return nothing_kept(which);
+    std::cout << become_events(retried) << "; " << refused
+              << (refused == 1 ? " still breaks" : " still break") << " a rule and "
+              << (refused == 1 ? "stays" : "stay") << " in quarantine.\n";
     return refused == 0 ? 0 : 1;
 }
 
 int quarantine_discard(const Target& target, const std::string& which) {
     const auto range = range_of(which);
     if (!range) return not_a_range(which);
-    const auto answer = ask(target.socket, "/v1/quarantine/discard" + query(*range), {}, "POST");
-    if (!answer) return no_answer(target, answer.error());
-    if (answer->status != 200) return no(target, *answer);
-    std::cout << "Discarded. The numbers stay on record: touchpoint quarantine list\n";
+    std::uint64_t discarded = 0;
+    for (std::uint64_t first = range->first; first != 0;) {
+        const auto answer =
+            ask(target.socket, "/v1/quarantine/discard" + query({first, range->last}), {}, "POST");
+        if (!answer) return no_answer(target, answer.error());
+        if (answer->status == 404) break;  // of these, or behind those that were discarded: none is kept
+        if (answer->status != 200 && discarded > 0) std::cout << discarded << " were discarded.\n";
+        if (answer->status != 200) return no(target, *answer);
+        boost::system::error_code error;
+        const json::value root = json::parse(answer->body, error);
+        if (error || !root.is_object()) return no(target, *answer);
+        const View body(&root);
+        discarded += body["discarded"].number();
+        first = body["next"].number();
+    }
+    if (discarded == 0) return nothing_kept(which);
+    std::cout << discarded << (discarded == 1 ? " message was" : " messages were")
+              << " discarded. The numbers stay on record: touchpoint quarantine list\n";
     return 0;
 }
 

@@ -294,7 +294,11 @@ TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1&last=3"),
                 HasSubstr(R"({"retried":0,"refused":1)"));
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "all"), 1);
-    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "1"), 0);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "1"), 1);  // it is an event already
+    EXPECT_EQ(command::quarantine_retry({socket_, ""}, "99"), 1);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "touchpoint: nothing is kept under 1\ntouchpoint: nothing is kept under 99\n");
     EXPECT_EQ(command::quarantine_retry({socket_, ""}, "3..1"), 2);
 }
 
@@ -335,13 +339,39 @@ TEST_F(ControlTest, WhatIsDiscardedLeavesItsNumbersOnly) {
     quarantine("a");
     quarantine("b");
     quarantine("c");
-    EXPECT_EQ(post(socket_, "/v1/quarantine/discard?first=2&last=900"), "200 {\"first\":2,\"last\":3}\n");
+    EXPECT_EQ(post(socket_, "/v1/quarantine/discard?first=2&last=900"),
+              "200 {\"first\":2,\"last\":3,\"discarded\":2,\"next\":null}\n");
     EXPECT_EQ(ask(socket_, "/v1/quarantine/1")->status, 200u);
     EXPECT_EQ(ask(socket_, "/v1/quarantine/2")->status, 404u);
     EXPECT_THAT(ask(socket_, "/v1/quarantine")->body, HasSubstr(R"("reason":"discarded")"));
     EXPECT_THAT(post(socket_, "/v1/quarantine/discard?first=4"), testing::StartsWith("404"));
     EXPECT_THAT(post(socket_, "/v1/quarantine/discard"), testing::StartsWith("400"));
+    testing::internal::CaptureStdout();
     EXPECT_EQ(command::quarantine_discard({socket_, ""}, "1"), 0);
+    EXPECT_THAT(testing::internal::GetCapturedStdout(), testing::StartsWith("1 message was discarded."));
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(command::quarantine_discard({socket_, ""}, "1"), 1);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "touchpoint: nothing is kept under 1\n");
+}
+
+// It once wrote `discarded` over everything from 1 to the newest.
+TEST_F(ControlTest, ADiscardLeavesTheRecordOfWhatWasTriedAgain) {
+    quarantine("a");
+    quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);
+    quarantine("c");
+    quarantine("d");
+    ASSERT_THAT(post(socket_, "/v1/quarantine/retry?first=2"), HasSubstr(R"("retried":1)"));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/discard?first=2"), testing::StartsWith("404"));
+    EXPECT_EQ(post(socket_, "/v1/quarantine/discard?first=1&last=900"),
+              "200 {\"first\":1,\"last\":4,\"discarded\":3,\"next\":null}\n");
+    const auto gaps = store_->make_reader()->gaps(Stream::quarantine, 0, std::nullopt, 10);
+    ASSERT_TRUE(gaps);
+    std::vector<std::string> rows;
+    for (const store::Gap& gap : *gaps)
+        rows.push_back(std::to_string(gap.first) + ".." + std::to_string(gap.last) + ' ' + gap.reason);
+    EXPECT_THAT(rows, ElementsAre("1..1 discarded", "2..2 retried", "3..4 discarded"));
+    EXPECT_THAT(command::quarantine_text(ask(socket_, "/v1/quarantine?after=2")->body),
+                testing::StartsWith("  3..4  not kept (discarded)\n"));
 }
 
 }  // namespace
