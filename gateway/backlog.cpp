@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/snapshot.hpp"
+
 namespace touchpoint::gateway {
 namespace {
 
@@ -93,9 +95,8 @@ std::string backlog_json(const store::StoreStats& stats, const BacklogHistory& h
             const std::uint64_t waits = stats.horizon[stream] - position;
             waiting[view(name(stream))] = waits;
             all += waits;
-            if (waits != 0 && stats.oldest[stream].ms != 0 &&
-                (oldest.ms == 0 || stats.oldest[stream] < oldest))
-                oldest = stats.oldest[stream];
+            const UtcTime since = waiting_since(stats, consumer.name, stream);
+            if (waits != 0 && since.ms != 0 && (oldest.ms == 0 || since < oldest)) oldest = since;
             if (!known) continue;
             in += per_hour(stats.horizon[stream], then->horizon[stream], seconds);
             out += per_hour(consumer.acknowledged[stream], before->second[stream], seconds);

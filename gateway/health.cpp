@@ -334,6 +334,12 @@ std::string json_conditions(const std::vector<Condition>& list) {
     for (const Condition& c : list) out += (out.size() == 1 ? "" : ",") + json_string(c.code);
     return out + "]";
 }
+UtcTime waiting_since(const store::StoreStats& store, const std::string& consumer, Stream stream) {
+    const auto found = store.waiting_since.find(consumer);
+    const UtcTime since = found == store.waiting_since.end() ? UtcTime{} : found->second[stream];
+    return since.ms != 0 ? since : store.oldest[stream];
+}
+
 
 }  // namespace
 
@@ -348,7 +354,7 @@ Backlog backlog(const store::StoreStats& store, const std::string& consumer) {
                                        store.first[stream] == 0 ? Sequence{0} : store.first[stream] - 1);
         if (!found->streams[stream] || horizon <= done) continue;
         out.events += horizon - done;
-        const UtcTime oldest = store.oldest[stream];
+        const UtcTime oldest = waiting_since(store, consumer, stream);
         if (oldest.ms != 0 && (out.oldest.ms == 0 || oldest < out.oldest)) out.oldest = oldest;
     }
     return out;

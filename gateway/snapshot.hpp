@@ -51,9 +51,11 @@ struct Snapshot {
 // What waits for a destination: between its position and the horizon, over its streams.
 struct Backlog {
     std::uint64_t events = 0;
-    UtcTime
-        oldest;  // recorded; 0 when nothing waits. Of the oldest event held, which may be older than its own
+    UtcTime oldest;  // recorded; 0 when nothing waits
 };
 Backlog backlog(const store::StoreStats& store, const std::string& consumer);
 
+// When the oldest event of `stream` that the consumer has not acknowledged was recorded; where that is not
+// known, the oldest that is held.
+UtcTime waiting_since(const store::StoreStats& store, const std::string& consumer, Stream stream);
 }  // namespace touchpoint::gateway

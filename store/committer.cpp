@@ -311,8 +311,30 @@ void EventStore::Impl::measure(Steady::time_point now) {
     live_bytes_ = used - std::min(used, *free * source_->environment->page_bytes());
 }
 
+// A few lookups for each consumer that is behind: headers only, and before the lock is taken.
+std::map<std::string, PerStream<UtcTime>> EventStore::Impl::waiting_since() const {
+    std::map<std::string, ConsumerState> consumers;
+    {
+        const std::lock_guard lock(mutex_);
+        consumers = positions_.all();
+    }
+    std::map<std::string, PerStream<UtcTime>> since;
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return since;
+    for (const auto& [name, consumer] : consumers)
+        for (const Stream stream : all_streams) {
+            const Sequence done = consumer.acknowledged[stream];
+            if (!consumer.streams[stream] || done >= log_->state().last[stream]) continue;
+            if (const auto recorded = log_->recorded_behind(*txn, stream, done); recorded)
+                since[name][stream] = *recorded;
+        }
+    return since;
+}
+
 void EventStore::Impl::refresh_stats() {
+    auto since = waiting_since();
     const std::lock_guard lock(mutex_);
+    stats_.waiting_since = std::move(since);
     oldest_ = before_oldest();
     stats_.epoch = epoch_;
     stats_.events = log_->state().events;

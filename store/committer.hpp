@@ -133,6 +133,7 @@ class EventStore::Impl {
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
     void refresh_stats();
+    std::map<std::string, PerStream<UtcTime>> waiting_since() const;
     PerStream<Sequence> before_oldest() const;
 
     Options options_;

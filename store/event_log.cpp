@@ -196,6 +196,21 @@ Sequence EventLog::before_oldest(Stream stream) const {
     return before == 1 && begins_with_gap_[stream] ? 0 : before;
 }
 
+Result<UtcTime> EventLog::recorded_behind(const Transaction& txn, Stream stream, Sequence after) const {
+    auto row =
+        txn.before(table_, chunk_key(stream, after + 2));  // the chunk that begins at after + 1 or before
+    if (!row) return row.error();
+    auto header = *row && is_chunk_of((*row)->key, stream) ? read_header((*row)->value)
+                                                           : fail(Errc::not_found, "no chunk");
+    if (!header || header->last <= after) {
+        row = txn.seek(table_, chunk_key(stream, after + 1));
+        if (!row) return row.error();
+        if (!*row || !is_chunk_of((*row)->key, stream)) return UtcTime{};
+        header = read_header((*row)->value);
+    }
+    return header ? header->recorded : UtcTime{};
+}
+
 Result<void> EventLog::find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const {
     fronts[stream] = {};
     const auto row = txn.seek(table_, chunk_key(stream, 0));

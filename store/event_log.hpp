@@ -97,6 +97,9 @@ class EventLog {
     // The position of a consumer that begins at the oldest event held. The gap row of a new epoch stands
     // before the first chunk and belongs to everybody: while it is there, that is 0.
     Sequence before_oldest(Stream stream) const;
+    // When the first chunk that holds an event behind `after` was recorded; 0: there is none, or it is
+    // damaged.
+    Result<UtcTime> recorded_behind(const Transaction& txn, Stream stream, Sequence after) const;
     std::uint64_t dedup_ids() const { return window_.size(); }
 
   private:

@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,6 +106,9 @@ struct StoreStats {  // one consistent picture, taken between commits
     PerStream<std::uint64_t> events;  // held
     PerStream<std::uint64_t> bytes;   // of chunks held
     PerStream<UtcTime> oldest;        // recorded time of the oldest held; 0 when none
+    // Of each consumer for which something waits: the recorded time of the first chunk that holds an event
+    // behind its position; 0 where nothing does.
+    std::map<std::string, PerStream<UtcTime>> waiting_since;
     std::uint64_t file_bytes = 0;
     std::uint64_t live_bytes = 0;   // used pages
     std::uint64_t limit_bytes = 0;  // of live_bytes: from here on no events are taken

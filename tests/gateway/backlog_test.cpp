@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/command/commands.hpp"
+#include "gateway/snapshot.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -47,6 +48,15 @@ TEST(Backlog, BeforeThereIsASampleNothingIsForecast) {
     EXPECT_THAT(body, AllOf(HasSubstr(R"("bytes_per_h":null)"), HasSubstr(R"("minutes_until_full":null)"),
                             HasSubstr(R"("waiting":{"sales":0,"telemetry":1000},"waiting_events":1000)"),
                             HasSubstr(R"("drain_s":null)")));
+}
+
+TEST(Backlog, TheOldestOfAConsumerIsItsOwnAndNotThatOfWhoeverHoldsMore) {
+    store::StoreStats stats = shop();
+    stats.waiting_since["platform"][Stream::telemetry] = UtcTime{1'790'000'097'000};
+    const std::string body = backlog_json(stats, {}, start, UtcTime{1'790'000'100'000});
+    EXPECT_THAT(body, AllOf(HasSubstr(R"("oldest":"2026-09-21T14:13:20.000Z")"),
+                            HasSubstr(R"("waiting_oldest":"2026-09-21T14:14:57.000Z")")));
+    EXPECT_EQ(backlog(stats, "platform").oldest, UtcTime{1'790'000'097'000});
 }
 
 TEST(Backlog, RatesSayWhenTheDiskIsFullAndWhenAConsumerHasCaughtUp) {

@@ -281,6 +281,29 @@ TEST_F(Consumers, AGapForEverybodyAndOneOfItsOwnMayOverlap) {
     check();
 }
 
+// Others hold older events: they once made everything look as old as theirs.
+TEST_F(Consumers, HowLongAConsumerWaitsIsToldByItsOwnOldestEvent) {
+    options_.consumers = {reads_all("slow"), reads_all("quick")};
+    open();
+    const UtcTime begin = clock_.utc();
+    const auto since = [&](const std::string& name) {
+        const auto found = store_->stats().waiting_since;
+        const auto row = found.find(name);
+        return row == found.end() ? UtcTime{} : row->second[Stream::sales];
+    };
+    put_sales(3);
+    ASSERT_TRUE(store_->acknowledge("quick", Stream::sales, 3));
+    ASSERT_TRUE(durable());
+    EXPECT_EQ(since("slow"), begin);
+    EXPECT_EQ(since("quick"), UtcTime{});
+    clock_.advance(std::chrono::minutes(2));
+    put({event("late")});
+    EXPECT_EQ(since("slow"), begin);
+    EXPECT_EQ(since("quick"), begin + std::chrono::minutes(2));
+    restart();
+    EXPECT_EQ(since("quick"), begin + std::chrono::minutes(2));
+}
+
 TEST_F(Consumers, ATimeIsFoundAmongTheEvents) {
     open();
     const UtcTime begin = clock_.utc();
