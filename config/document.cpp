@@ -134,7 +134,7 @@ Node read_document(const std::filesystem::path& path, std::vector<Problem>& prob
     }
 }
 
-void merge(Node& base, Node later, const std::string& path, std::vector<Problem>& problems) {
+void merge(Node& base, Node later) {
     for (Member& member : later.members) {
         const auto found = std::find_if(base.members.begin(), base.members.end(),
                                         [&](const Member& m) { return m.key == member.key; });
@@ -142,17 +142,12 @@ void merge(Node& base, Node later, const std::string& path, std::vector<Problem>
             base.members.push_back(std::move(member));
             continue;
         }
-        const std::string name = path.empty() ? member.key : path + "." + member.key;
         Node& old = found->value;
         if (old.kind == Node::Kind::table && member.value.kind == Node::Kind::table) {
-            merge(old, std::move(member.value), name, problems);
+            merge(old, std::move(member.value));
         } else if (old.array_of_tables && member.value.array_of_tables) {
             std::move(member.value.items.begin(), member.value.items.end(), std::back_inserter(old.items));
         } else {
-            problems.push_back({member.where,
-                                name + " stands in " + *found->where.file + ":" +
-                                    std::to_string(found->where.line) + " too; the value here is used",
-                                false});
             *found = std::move(member);
         }
     }

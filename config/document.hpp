@@ -57,8 +57,8 @@ const char* words(Node::Kind kind);
 inline constexpr std::uintmax_t file_bytes_max = 1u << 20;
 Node read_document(const std::filesystem::path& file, std::vector<Problem>& problems);
 
-// Lays `later` over `base`: tables merge, [[arrays of tables]] append, anything else is replaced, with a
-// warning that names both places.
-void merge(Node& base, Node later, const std::string& path, std::vector<Problem>& problems);
+// Lays `later` over `base`: tables merge, [[arrays of tables]] append, anything else is replaced. That is
+// what conf.d is for, and no reason to warn.
+void merge(Node& base, Node later);
 
 }  // namespace touchpoint::config

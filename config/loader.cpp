@@ -349,7 +349,7 @@ Node read_files(Loaded& loaded, const std::filesystem::path& file) {
     loaded.files = files_of(file, loaded.problems);
     Node document = read_document(loaded.files.front(), loaded.problems);
     for (std::size_t i = 1; i < loaded.files.size(); ++i)
-        merge(document, read_document(loaded.files[i], loaded.problems), "", loaded.problems);
+        merge(document, read_document(loaded.files[i], loaded.problems));
     return document;
 }
 

@@ -144,9 +144,13 @@ class Daemon::Impl {
 Result<void> Daemon::Impl::open() {
     log::set_level(settings_.log_level);
     if (const auto opened = open_store(); !opened) return opened;
-    if (const auto opened = open_devices(); !opened) return opened;
-    open_uplink();
-    return open_http();
+    auto opened = open_devices();
+    if (opened) {
+        open_uplink();
+        opened = open_http();
+    }
+    if (!opened) run_mark_->put_back();
+    return opened;
 }
 
 Result<void> Daemon::Impl::open_store() {
@@ -343,19 +347,15 @@ void Daemon::Impl::arm_tick() {
 void Daemon::Impl::tick() {
     const SteadyTime now = clock_.steady();
     drive_link(now);
+    say(link_log_.tick(now));
     // What Paho's queue had no room for: nothing else may happen that would send it.
     if (link_policy_->open()) intake_->send_waiting();
     housekeeping_->tick(now);
     if (history_.due(now)) history_.sample(now, store_->stats());
-    say(link_log_.tick(now));
     listeners_->tick(now);
     arm_tick();
 }
 
-void Daemon::Impl::drive_link(SteadyTime now) {
-    devices::LinkRoom room;
-    room.journal_above_soft_bound = journal_->above_soft_bound();
-    room.journal_below_resume_bound = journal_->below_resume_bound();
 void Daemon::Impl::link_lost(SteadyTime now, const std::string& reason) {
     link_policy_->lost(now);
     say(link_log_.lost(now, reason));
@@ -373,6 +373,10 @@ void Daemon::Impl::say(const std::optional<devices::LinkLine>& line) const {
         log::write(line->level, "mqtt", line->words, {{"broker", settings_.link.url}});
 }
 
+void Daemon::Impl::drive_link(SteadyTime now) {
+    devices::LinkRoom room;
+    room.journal_above_soft_bound = journal_->above_soft_bound();
+    room.journal_below_resume_bound = journal_->below_resume_bound();
     room.journal_has_reserve = journal_->reserve();
     room.store_full = store_->disk_full();
     switch (link_policy_->tick(now, room)) {
@@ -454,11 +458,14 @@ void Daemon::Impl::reload() {
     }
     log::set_level(fresh->log_level);
     housekeeping_->set_heartbeat(fresh->gateway.heartbeat);
-    listeners_->reload();
+    const bool certificates = listeners_->reload();
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
-    log::info("gateway",
-              "reloaded: log level, heartbeat, secrets and certificates; every other key needs a restart");
+    log::info("gateway", certificates
+                             ? "reloaded: log level, heartbeat, secrets and certificates; every other "
+                               "key needs a restart"
+                             : "reloaded: log level, heartbeat and secrets, not the certificates; every "
+                               "other key needs a restart");
 }
 
 void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>& done) {
@@ -515,6 +522,7 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.gateway_id = settings_.gateway.id;
     picture.store_id = settings_.gateway.store;
     picture.broker = settings_.link.url;
+    picture.config_file = surroundings_.config_file;
     picture.now = clock_.utc();
     picture.started = housekeeping_->started();
     picture.uptime = housekeeping_->uptime();

@@ -27,6 +27,7 @@ struct Surroundings {
     std::vector<std::string> config_warnings;
     // Reads the configuration again, on SIGHUP. Null: it cannot be.
     std::function<Result<config::Settings>()> reload;
+    std::string config_file;  // its path, for a person
 };
 
 class Daemon {

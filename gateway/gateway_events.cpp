@@ -74,7 +74,15 @@ LastEnd RunMark::last_end(const std::string& boot_id, bool first_start) const {
     return boot == boot_id ? LastEnd::killed : LastEnd::power_cut;
 }
 
-void RunMark::begin(const std::string& boot_id) const { std::ofstream(path_) << boot_id << "\n"; }
+void RunMark::begin(const std::string& boot_id) {
+    std::ifstream in(path_);
+    std::getline(in, before_);
+    std::ofstream(path_) << boot_id << "\n";
+}
 void RunMark::end() const { ::unlink(path_.c_str()); }
+void RunMark::put_back() const {
+    if (before_.empty()) return end();
+    std::ofstream(path_) << before_ << "\n";
+}
 
 }  // namespace touchpoint::gateway

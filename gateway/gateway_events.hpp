@@ -51,11 +51,14 @@ class RunMark {
     explicit RunMark(std::string path) : path_(std::move(path)) {}
     // How the last run ended, told by what it left.
     LastEnd last_end(const std::string& boot_id, bool first_start) const;
-    void begin(const std::string& boot_id) const;
+    void begin(const std::string& boot_id);
     void end() const;
+    // A start that did not succeed was no run: what was told of the last one is told by the next start.
+    void put_back() const;
 
   private:
     std::string path_;
+    std::string before_;  // what stood there when this run began; empty: no file
 };
 
 }  // namespace touchpoint::gateway

@@ -20,7 +20,6 @@ constexpr std::uint64_t filling_percent = 80;
 constexpr std::uint64_t full_percent = 95;
 
 constexpr const char* status_command = "touchpoint status";
-constexpr const char* edit_config = "/etc/touchpoint/touchpoint.toml";
 
 bool lasted(const Snapshot& s, UtcTime since, milliseconds grace) { return s.now - since >= grace; }
 
@@ -38,7 +37,7 @@ std::uint64_t held(const store::StoreStats& store) {
 
 std::string waiting(const Snapshot& s, const Backlog& b) {
     if (b.events == 0) return "No event waits.";
-    std::string text = grouped(b.events) + (b.events == 1 ? " event waits" : " events wait") + " on disk";
+    std::string text = counted(b.events, "event") + (b.events == 1 ? " waits" : " wait") + " on disk";
     if (b.oldest.ms != 0) text += ", the oldest for " + spoken(s.now - b.oldest);
     text += "; " + std::to_string(used_percent(s.store)) + " % of the room is used.";
     return s.store.shedding ? text : text + " Nothing is lost.";
@@ -72,14 +71,15 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "journalctl -u touchpoint -n 50"});
     const std::uint64_t used = used_percent(s.store);
     const std::string room = spoken_bytes(s.store.live_bytes) + " of " + spoken_bytes(s.store.limit_bytes) +
-                             " (" + std::to_string(used) + " %) hold " + grouped(held(s.store)) + " events. ";
+                             " (" + std::to_string(used) + " %) hold " + counted(held(s.store), "event") +
+                             ". ";
     if (full(s.store))
         out.push_back(
             {"store-full", "", Severity::error, "the room for events is full",
              room + "New events stay with the broker until there is room; when its queue is full too, they "
                     "are lost.",
              "bring the platform back (see below); is the disk itself full (df)? or raise store.bytes in " +
-                 std::string(edit_config),
+                 s.config_file,
              status_command});
     else if (s.store.shedding)
         out.push_back(
@@ -87,20 +87,18 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              room + "Quarantine goes first, then telemetry, then interactions; sales and what concerns "
                     "customers "
                     "are kept. The platform is told which numbers are missing.",
-             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
+             "bring the platform back (see below), or raise store.bytes in " + s.config_file,
              "touchpoint backlog"});
     else if (used >= filling_percent)
-        out.push_back(
-            {"store-filling", "", Severity::warning, "the room for events is filling",
-             room + "Nothing is lost yet.",
-             "bring the platform back (see below), or raise store.bytes in " + std::string(edit_config),
-             status_command});
+        out.push_back({"store-filling", "", Severity::warning, "the room for events is filling",
+                       room + "Nothing is lost yet.",
+                       "bring the platform back (see below), or raise store.bytes in " + s.config_file,
+                       status_command});
     if (const std::string gone = given_up(s.store); !gone.empty())
-        out.push_back(
-            {"events-given-up", "", Severity::info, gone,
-             "They will not come; the platform gets a gap in their place that says which and why.",
-             "nothing, if that was meant; else raise store.bytes or the ages in " + std::string(edit_config),
-             "touchpoint backlog"});
+        out.push_back({"events-given-up", "", Severity::info, gone,
+                       "They will not come; the platform gets a gap in their place that says which and why.",
+                       "nothing, if that was meant; else raise store.bytes or the ages in " + s.config_file,
+                       "touchpoint backlog"});
     if (s.store.replaced)
         out.push_back(
             {"events-replaced", "", Severity::error,
@@ -154,19 +152,21 @@ void add_link(const Snapshot& s, std::vector<Condition>& out) {
         out.push_back(
             {"subscription-refused", "", Severity::error,
              "the broker " + s.broker + " does not let the gateway read (" + link.refusal + ")",
-             "No event comes in, and what devices send is not kept for the gateway. It tries again by "
+             "No event comes in over MQTT, and what devices send is not kept for the gateway. It tries again "
+             "by "
              "itself every few seconds.",
              "allow this client to read touchpoint/v1/# in the broker's access rules; is mqtt.username "
              "right?",
              status_command});
     } else if (!link.connected && lasted(s, link.since, broker_grace)) {
-        out.push_back(
-            {"broker-unreachable", "", Severity::error,
-             "no connection to the broker " + s.broker +
-                 (link.last_error.empty() ? std::string() : " (" + link.last_error + ")"),
-             "No event comes in since " + spoken(s.now - link.since) +
-                 ". Devices that cannot reach the broker keep their events or lose them, as they are built.",
-             "systemctl status touchpoint-broker; is mqtt.url right, and the password?", status_command});
+        out.push_back({"broker-unreachable", "", Severity::error,
+                       "no connection to the broker " + s.broker +
+                           (link.last_error.empty() ? std::string() : " (" + link.last_error + ")"),
+                       "No event comes in over MQTT since " + spoken(s.now - link.since) +
+                           "; HTTP goes on. Devices that cannot reach the broker keep their events or lose "
+                           "them, as they are built.",
+                       "systemctl status touchpoint-broker; is mqtt.url right, and the password?",
+                       status_command});
     }
 }
 
@@ -182,8 +182,7 @@ struct Refusal {
     std::string remedy;
 };
 
-Refusal refusal(int status) {
-    const std::string config = edit_config;
+Refusal refusal(int status, const std::string& config) {
     if (status == 401 || status == 403 || status == 407)
         return {"uplink-credential", "the platform refuses this gateway's credential",
                 "put the new token or password into the file that the destination names in " + config +
@@ -205,15 +204,15 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
         const std::string place = push.host + ", destination " + stats.name;
         const std::string check = std::string(status_command) + "; tries again by itself every minute or so";
         if (stats.state == uplink::PushState::paused) {
-            const Refusal what = refusal(stats.last_status);
+            const Refusal what = refusal(stats.last_status, s.config_file);
             out.push_back(
                 {what.code, stats.name, Severity::error,
                  std::string(what.words) + " (HTTP " + std::to_string(stats.last_status) + ", " + place + ")",
                  waiting(s, waits), what.remedy, check});
         } else if (stats.state == uplink::PushState::retrying && lasted(s, stats.since, platform_grace)) {
-            const std::string why = stats.last_status != 0
-                                        ? "HTTP " + std::to_string(stats.last_status)
-                                        : (stats.last_error.empty() ? "no answer" : stats.last_error);
+            const std::string why = !stats.last_error.empty() ? stats.last_error
+                                    : stats.last_status != 0  ? "HTTP " + std::to_string(stats.last_status)
+                                                              : "no answer";
             out.push_back(
                 {"uplink-away", stats.name, Severity::warning,
                  "the platform has not taken events for " + spoken(s.now - stats.since) + " (" + why + ", " +
@@ -225,9 +224,9 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
         if (stats.parked != 0)
             out.push_back(
                 {"uplink-parked", stats.name, Severity::warning,
-                 "the platform refused " + grouped(stats.parked) + " events for good (" + place + ")",
-                 "They are left out and not kept for it; a gap in their place tells it which. Later events "
-                 "pass.",
+                 "the platform refused " + counted(stats.parked, "event") + " for good (" + place + ")",
+                 "They are left out and not kept for it. Where it did not name them itself, a gap in their "
+                 "place tells it which. Later events pass.",
                  "show the platform's operator the lines of the log: stream, sequence and HTTP status",
                  "journalctl -u touchpoint -g 'refused for good'"});
     }
@@ -235,21 +234,22 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
     const bool pulled = std::any_of(consumers.begin(), consumers.end(), is_pull);
     if (s.push.empty() && !pulled)
         out.push_back({"uplink-none", "", Severity::warning, "nobody takes the events",
-                       grouped(held(s.store)) + " events are on disk and stay there until the room is full.",
-                       "add an [[uplink.push]] table to " + std::string(edit_config) +
+                       counted(held(s.store), "event") +
+                           (held(s.store) == 1 ? " is on disk and stays" : " are on disk and stay") +
+                           " there until the room is full.",
+                       "add an [[uplink.push]] table to " + s.config_file +
                            ", then: systemctl restart touchpoint; or let the platform pull ([http.platform])",
                        "touchpointd --check-config"});
     for (const store::ConsumerState& consumer : consumers) {
         const Backlog waits = backlog(s.store, consumer.name);
         if (waits.events == 0) continue;
         if (!consumer.configured)
-            out.push_back(
-                {"consumer-removed", consumer.name, Severity::warning,
-                 "the destination " + consumer.name +
-                     " was removed from the configuration and still holds events",
-                 grouped(waits.events) +
-                     " events are kept for it and are never sent, until store.removed_age_h is over.",
-                 "put it back into " + std::string(edit_config) + " if that was a mistake", status_command});
+            out.push_back({"consumer-removed", consumer.name, Severity::warning,
+                           "the destination " + consumer.name +
+                               " was removed from the configuration and still holds events",
+                           counted(waits.events, "event") + (waits.events == 1 ? " is" : " are") +
+                               " kept for it and never sent, until store.removed_age_h is over.",
+                           "put it back into " + s.config_file + " if that was a mistake", status_command});
         else if (is_pull(consumer) && consumer.last_seen.ms != 0 && s.now - consumer.last_seen > reader_grace)
             out.push_back(
                 {"consumer-away", consumer.name, Severity::warning,
@@ -287,7 +287,7 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
                  "Nobody reaches it by HTTP until the box has this address. Events over MQTT are not "
                  "concerned.",
                  "is the network cable in, and has the box got its address? else correct http." + one.name +
-                     ".listen in " + std::string(edit_config) + ", then: systemctl restart touchpoint",
+                     ".listen in " + s.config_file + ", then: systemctl restart touchpoint",
                  "ip address"});
         const std::string check =
             "openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -dates";
@@ -296,17 +296,14 @@ void add_http(const Snapshot& s, std::vector<Condition>& out) {
                            "the new certificate of the listener " + one.name +
                                " was not taken over: " + one.certificate_trouble,
                            "The one from before is still shown.",
-                           "correct tls_cert and tls_key of http." + one.name + " in " +
-                               std::string(edit_config) + ", then: systemctl reload touchpoint",
+                           "correct tls_cert and tls_key of http." + one.name + " in " + s.config_file +
+                               ", then: systemctl reload touchpoint",
                            check});
         const std::string ends =
             one.tls ? certificate_ends(one.name, one.certificate_ends, s.now) : std::string();
         if (ends.empty()) continue;
         const bool over = one.certificate_ends < s.now;
-        out.push_back({"certificate-ends", one.name, over ? Severity::error : Severity::warning,
-                       "the certificate of the listener " + one.name +
-                           (over ? " has ended " + spoken(s.now - one.certificate_ends) + " ago"
-                                 : " ends in " + spoken(one.certificate_ends - s.now)),
+        out.push_back({"certificate-ends", one.name, over ? Severity::error : Severity::warning, ends,
                        over ? "Clients that check it do not connect." : "Nothing yet.",
                        "put a new one into its file, then: systemctl reload touchpoint", check});
     }
@@ -320,12 +317,12 @@ void add_rest(const Snapshot& s, std::vector<Condition>& out) {
                        "timedatectl timesync-status"});
     if (s.intake.rejected != 0)
         out.push_back({"rejected", "", Severity::info,
-                       grouped(s.intake.rejected) + " messages broke a rule since the start",
+                       counted(s.intake.rejected, "message") + " broke a rule since the start",
                        "They are in quarantine; their devices were told.",
                        "show them to who wrote the device", "touchpoint quarantine list"});
     for (const std::string& warning : s.config_warnings)
         out.push_back({"configuration", "", Severity::info, warning,
-                       "The gateway runs with what is written there.", "correct " + std::string(edit_config),
+                       "The gateway runs with what is written there.", "correct " + s.config_file,
                        "touchpointd --check-config"});
 }
 
@@ -334,14 +331,14 @@ std::string json_conditions(const std::vector<Condition>& list) {
     for (const Condition& c : list) out += (out.size() == 1 ? "" : ",") + json_string(c.code);
     return out + "]";
 }
+
+}  // namespace
+
 UtcTime waiting_since(const store::StoreStats& store, const std::string& consumer, Stream stream) {
     const auto found = store.waiting_since.find(consumer);
     const UtcTime since = found == store.waiting_since.end() ? UtcTime{} : found->second[stream];
     return since.ms != 0 ? since : store.oldest[stream];
 }
-
-
-}  // namespace
 
 Backlog backlog(const store::StoreStats& store, const std::string& consumer) {
     Backlog out;
@@ -360,15 +357,15 @@ Backlog backlog(const store::StoreStats& store, const std::string& consumer) {
     return out;
 }
 
-std::string_view name(Severity severity) {
-    switch (severity) {
-        case Severity::info:
 std::string certificate_ends(const std::string& listener, UtcTime ends, UtcTime now) {
     if (ends - now > certificate_warned_before) return {};
     return "the certificate of the listener " + listener +
            (ends < now ? " has ended " + spoken(now - ends) + " ago" : " ends in " + spoken(ends - now));
 }
 
+std::string_view name(Severity severity) {
+    switch (severity) {
+        case Severity::info:
             return "info";
         case Severity::warning:
             return "warning";

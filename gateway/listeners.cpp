@@ -67,7 +67,9 @@ struct Listeners::TokenWatch {
         mark = seen;
         if (!read) {
             if (trouble != read.error().context)
-                log::error("gateway", "access tokens not taken over, those from before stay",
+                log::error("gateway",
+                           tokens ? "access tokens not taken over, those from before stay"
+                                  : "access tokens cannot be used, nobody is let in who needs one",
                            {{"why", read.error().context}});
             trouble = read.error().context;
             return;
@@ -161,10 +163,11 @@ void Listeners::look_at_the_tokens() {
     });
 }
 
-void Listeners::reload() {
+bool Listeners::reload() {
     // What cannot be seen from outside (a file system with coarse times) is read again, too.
     if (tokens_) tokens_->mark = TokenFileMark{.inode = 1};
     look_at_the_tokens();
+    bool taken = true;
     for (const auto& tcp : tcp_) {
         if (!tcp->tls) continue;
         const auto read = tcp->tls->reload();
@@ -174,7 +177,9 @@ void Listeners::reload() {
         else
             log::error("gateway", "certificate not taken over, the one from before stays",
                        {{"listener", tcp->name}, {"why", tcp->tls_trouble}});
+        taken = taken && read;
     }
+    return taken;
 }
 
 void Listeners::stop() {

@@ -54,8 +54,9 @@ class Listeners {
     Result<void> open(const config::Settings& settings, RouteSets routes);
     // Call it several times a second.
     void tick(SteadyTime now);
-    // SIGHUP: tokens and certificates are read again.
-    void reload();
+    // SIGHUP: tokens and certificates are read again. False: a certificate was not taken over, which is
+    // logged.
+    bool reload();
     // Idempotent; nothing answers any more.
     void stop();
     HttpPicture picture() const;

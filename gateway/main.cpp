@@ -84,10 +84,10 @@ int run(const std::string& config_file, std::string boot_id) {
     for (const config::Problem& problem : loaded.problems) warnings.push_back(config::to_text(problem));
 
     const gateway::SystemClock clock;
-    auto daemon =
-        gateway::Daemon::open(std::move(*loaded.settings),
-                              {TOUCHPOINT_VERSION, std::move(boot_id), clock, gateway::random_bits,
-                               std::move(warnings), [config_file] { return read_again(config_file); }});
+    auto daemon = gateway::Daemon::open(
+        std::move(*loaded.settings),
+        {TOUCHPOINT_VERSION, std::move(boot_id), clock, gateway::random_bits, std::move(warnings),
+         [config_file] { return read_again(config_file); }, config_file});
     if (!daemon) return cannot_start(daemon.error());
     return (*daemon)->run();
 }

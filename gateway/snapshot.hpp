@@ -30,7 +30,8 @@ struct Snapshot {
     std::string version;
     std::string gateway_id;
     std::string store_id;
-    std::string broker;  // the URL, which holds no secret
+    std::string broker;                                           // the URL, which holds no secret
+    std::string config_file = "/etc/touchpoint/touchpoint.toml";  // that a person is told to edit
     UtcTime now;
     UtcTime started;
     std::chrono::milliseconds uptime{};  // steady: a clock that was set does not change it
@@ -54,8 +55,8 @@ struct Backlog {
     UtcTime oldest;  // recorded; 0 when nothing waits
 };
 Backlog backlog(const store::StoreStats& store, const std::string& consumer);
-
 // When the oldest event of `stream` that the consumer has not acknowledged was recorded; where that is not
 // known, the oldest that is held.
 UtcTime waiting_since(const store::StoreStats& store, const std::string& consumer, Stream stream);
+
 }  // namespace touchpoint::gateway

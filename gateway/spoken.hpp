@@ -16,6 +16,11 @@ inline std::string grouped(std::uint64_t number) {
     return out;
 }
 
+// "1 event", "1,284 events"
+inline std::string counted(std::uint64_t count, const char* what) {
+    return grouped(count) + ' ' + what + (count == 1 ? "" : "s");
+}
+
 inline std::string spoken(std::chrono::milliseconds duration) {
     const auto seconds = std::max<std::int64_t>(0, duration.count() / 1000);
     if (seconds < 120) return std::to_string(seconds) + " s";

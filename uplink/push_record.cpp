@@ -10,7 +10,9 @@ namespace {
 
 std::string words(const Answer& answer) {
     if (answer.status == 0) return answer.error;
-    return "HTTP " + std::to_string(answer.status);
+    const std::string status = "HTTP " + std::to_string(answer.status);
+    // An answer that is well and moves nothing.
+    return answer.status >= 200 && answer.status < 300 ? "it took nothing (" + status + ")" : status;
 }
 
 }  // namespace
@@ -76,11 +78,13 @@ void PushRecord::narrowed(const Answer& answer, std::size_t items) {
                {{"destination", stats_.name}, {"status", answer.status}, {"items", items}});
 }
 
-void PushRecord::parked(Stream stream, Sequence first, Sequence last, int status) {
+void PushRecord::parked(Stream stream, Sequence first, Sequence last, int status, bool named) {
     ++stats_.parked;
     // A platform can refuse everything: 1, 2, 4, 8 ... are lines, the rest is a count.
     if (!std::has_single_bit(stats_.parked)) return;
-    log::warning("uplink", "refused for good by the platform, recorded as a gap",
+    log::warning("uplink",
+                 named ? "refused for good by the platform, which named it: not sent again"
+                       : "refused for good by the platform, which gets a gap in its place",
                  {{"destination", stats_.name},
                   {"stream", name(stream)},
                   {"first_sequence", first},

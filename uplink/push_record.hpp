@@ -25,7 +25,8 @@ class PushRecord {
                 std::uint64_t waiting);
     // A refusal that leads to smaller batches: progress, not an outage.
     void narrowed(const Answer& answer, std::size_t items);
-    void parked(Stream stream, Sequence first, Sequence last, int status);
+    // `named`: the platform said itself which, in an answer that took others; else a gap tells it.
+    void parked(Stream stream, Sequence first, Sequence last, int status, bool named);
     void idle();
 
     const PushStats& stats() const { return stats_; }

@@ -261,7 +261,8 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     milliseconds accept(const Answer& answer, const Verdict& verdict) {
         const Batch& batch = sending_->batch;
         // No number is passed over without its row: until there is room for them the batch is sent again.
-        if (!parts_.store.has_gap_room(verdict.refused.size())) return again(answer, options_.retry_first);
+        if (!parts_.store.has_gap_room(verdict.refused.size()))
+            return again({0, {}, {}, "no room to record what was refused"}, options_.retry_first);
         std::uint64_t events = 0;
         for (std::size_t i = 0; i < verdict.settled; ++i)
             if (!batch.items[i].gap) ++events;
@@ -269,7 +270,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
             const Item& item = batch.items[index];
             if (item.gap) continue;
             --events;
-            record_gap(item, "rejected", answer.status);
+            record_gap(item, "rejected", answer.status, true);
         }
         narrowing_[batch.stream].accepted(verdict.settled);
         parked_in_row_ = 0;
@@ -291,12 +292,13 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         // The platform does not even take the explanation: the row on our side has to do.
         if (item.gap) return acknowledge(item.last, time);
         // It is told the platform in the place of the event, and acknowledged with that.
-        unsent_gap_[stream] = record_gap(item, answer.status == 413 ? "parked" : "rejected", answer.status);
+        unsent_gap_[stream] =
+            record_gap(item, answer.status == 413 ? "parked" : "rejected", answer.status, false);
         sending_.reset();
         return time;
     }
 
-    store::Gap record_gap(const Item& item, const char* reason, int status) {
+    store::Gap record_gap(const Item& item, const char* reason, int status, bool named) {
         const Stream stream = sending_->batch.stream;
         store::Gap gap{stream,
                        options_.name,
@@ -306,7 +308,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
                        "\"status\":" + std::to_string(status),
                        parts_.clock.utc()};
         parts_.store.record_gap(gap);
-        record_.parked(stream, item.first, item.last, status);
+        record_.parked(stream, item.first, item.last, status, named);
         return gap;
     }
 

@@ -185,7 +185,11 @@ int simulate_shop(Options options) {
         complain("the beacon file ended early: " + sources->beacons->error()->context);
     using simulate::Outcome;
     if (const auto unknown = ledger->count(Outcome::unknown); unknown > 0)
-        complain(fmt::format("{} events got no answer; is the gateway running and subscribed?", unknown));
+        complain(
+            fmt::format("{} events got no answer; {}", unknown,
+                        publisher.stats().logins_refused > 0
+                            ? "the broker refused to let us in: are --username and --password-file right?"
+                            : "is the gateway running and subscribed?"));
     if (const auto rejected = ledger->count(Outcome::rejected); rejected > 0)
         complain(fmt::format("{} events were rejected; see: touchpoint quarantine list", rejected));
     if (const auto closed = ledger->close(); !closed) complain(closed.error().context);

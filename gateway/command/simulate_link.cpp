@@ -3,6 +3,7 @@
 #include <MQTTAsync.h>
 #include <mqtt/async_client.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace touchpoint::simulate {
@@ -137,15 +138,22 @@ class Link::Session final : public mqtt::callback, public mqtt::iaction_listener
       public:
         explicit Connected(Session& session) : session_(session) {}
         void on_success(const mqtt::token&) override { session_.tell(Notice::Kind::connected); }
-        void on_failure(const mqtt::token&) override { session_.tell(Notice::Kind::lost); }
+        // Paho C 1.3.12 gives the broker's no as its own return code, which is negative for every other
+        // failure.
+        void on_failure(const mqtt::token& token) override {
+            const int reason = static_cast<int>(token.get_reason_code());
+            session_.tell(Notice::Kind::lost,
+                          reason != 0 ? reason : std::max(0, static_cast<int>(token.get_return_code())));
+        }
 
       private:
         Session& session_;
     };
 
-    void tell(Notice::Kind kind) {
+    void tell(Notice::Kind kind, int reason = 0) {
         Notice notice;
         notice.kind = kind;
+        notice.reason = reason;
         notice.link = link_;
         notice.session = number_;
         inbox_.push(std::move(notice));

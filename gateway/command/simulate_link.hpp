@@ -29,7 +29,7 @@ struct Notice {
     std::size_t link = 0;
     std::uint64_t session = 0;  // which of the link's connections
     std::uint64_t key = 0;      // as given to publish()
-    int reason = 0;             // of the PUBACK
+    int reason = 0;             // of the PUBACK; of a connect attempt that the broker refused
     std::string topic;
     std::string payload;
 };

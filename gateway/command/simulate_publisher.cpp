@@ -173,6 +173,7 @@ void Publisher::hear(const Notice& notice, SteadyTime now) {
             line.link->subscribe();
             return;
         case Notice::Kind::lost:
+            if (line.connecting && notice.reason != 0) ++stats_.logins_refused;
             if (line.up || line.connecting) drop(line, now);
             return;
         case Notice::Kind::published: {

@@ -53,6 +53,7 @@ class Publisher {
         std::uint64_t resends = 0;
         std::uint64_t refused = 0;  // PUBACK with a reason that is not success
         std::uint64_t reconnects = 0;
+        std::uint64_t logins_refused = 0;  // connect attempts to which the broker said no
         std::size_t outstanding = 0;
         std::size_t links = 0;
         std::size_t links_up = 0;

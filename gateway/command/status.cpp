@@ -12,6 +12,7 @@ namespace touchpoint::command {
 namespace {
 
 namespace json = boost::json;
+using gateway::counted;
 using gateway::grouped;
 using gateway::spoken;
 using gateway::spoken_bytes;
@@ -24,7 +25,7 @@ std::string devices_line(View status) {
                                                          : "no connection to " + mqtt["broker"].text();
     line += "; " + grouped(intake["devices_online"].number()) + " of " + grouped(intake["devices"].number()) +
             " devices online";
-    line += "; " + grouped(intake["admitted"].sum()) + " events since the start";
+    line += "; " + counted(intake["admitted"].sum(), "event") + " since the start";
     if (intake["rejected"].number() != 0)
         line += ", " + grouped(intake["rejected"].number()) + " in quarantine";
     return line;
@@ -61,7 +62,7 @@ std::string status_text(std::string_view body) {
                       ", version " + status["version"].text() + ", up " +
                       spoken(std::chrono::seconds(status["uptime_s"].number())) + "\n";
     out += "  devices   " + devices_line(status) + "\n";
-    out += "  disk      " + grouped(events["events"].sum()) + " events held; " +
+    out += "  disk      " + counted(events["events"].sum(), "event") + " held; " +
            spoken_bytes(events["used_bytes"].number()) + " of " +
            spoken_bytes(events["limit_bytes"].number()) + " used\n";
     for (const json::value& push : status["push"].items())

@@ -9,6 +9,7 @@
 #include "gateway/command/simulate_publisher.hpp"
 #include "tests/support/broker.hpp"
 #include "tests/support/temp_folder.hpp"
+#include "tests/support/wait.hpp"
 
 namespace touchpoint::simulate {
 namespace {
@@ -157,6 +158,28 @@ TEST_F(PublisherTest, ARejectionIsAnOutcomeAndSilenceIsUnknown) {
     publisher_->finish();
     EXPECT_EQ(ledger_->count(Outcome::rejected), 1u);
     EXPECT_EQ(ledger_->count(Outcome::unknown), 1u);
+}
+
+TEST_F(PublisherTest, ABrokerThatRefusesTheLoginIsNotTakenForASilentGateway) {
+    const tests::TempFolder folder;
+    // The later word of two counts in Mosquitto's configuration.
+    tests::Broker strict(folder.path(), "allow_anonymous false\n");
+    strict.start();
+    Publisher::Options publishing;
+    publishing.broker.url = strict.url();
+    publishing.run = "run";
+    Publisher publisher(publishing, *ledger_);
+    Draft draft;
+    draft.kind = "beacon";
+    draft.device = "d1";
+    draft.name = "seen";
+    draft.members = "\"number\":1";
+    publisher.take(std::move(draft), 0);
+    EXPECT_TRUE(tests::wait_for([&] {
+        publisher.step(std::chrono::steady_clock::now(), milliseconds(2));
+        return publisher.stats().logins_refused > 0;
+    }));
+    EXPECT_EQ(publisher_->stats().logins_refused, 0u);
 }
 
 TEST_F(PublisherTest, RefusesMoreThanItsBounds) {

@@ -102,6 +102,46 @@ TEST(HealthTest, ReadinessNamesItsReasons) {
     EXPECT_EQ(healthz(s).status, 200u);
 }
 
+TEST(HealthTest, OneIsSpokenOfAsOne) {
+    Snapshot s = healthy();
+    s.intake.rejected = 1;
+    s.push[0].stats.parked = 1;
+    s.store.consumers[0].acknowledged[Stream::sales] = 999;
+    s.store.first[Stream::sales] = 1000;
+    s.store.consumers[0].configured = false;
+    const auto list = conditions(s);
+    ASSERT_THAT(codes(s), ElementsAre("uplink-parked", "consumer-removed", "rejected"));
+    EXPECT_THAT(list[0].what, HasSubstr("refused 1 event for good"));
+    EXPECT_THAT(list[1].effect, HasSubstr("1 event is kept for it"));
+    EXPECT_EQ(list[2].what, "1 message broke a rule since the start");
+}
+
+TEST(HealthTest, TheFileThatAPersonIsToldToEditIsTheOneThatWasRead) {
+    Snapshot s = healthy();
+    s.config_file = "/srv/shop.toml";
+    s.config_warnings = {"a warning"};
+    s.push[0].stats.state = uplink::PushState::paused;
+    s.push[0].stats.last_status = 404;
+    for (const Condition& c : conditions(s)) EXPECT_THAT(c.remedy, HasSubstr("/srv/shop.toml"));
+}
+
+TEST(HealthTest, AnAnswerThatTookNothingIsNotCalledSuccess) {
+    Snapshot s = healthy();
+    s.push[0].stats.state = uplink::PushState::retrying;
+    s.push[0].stats.last_status = 200;
+    s.push[0].stats.last_error = "it took nothing (HTTP 200)";
+    EXPECT_THAT(conditions(s)[0].what, HasSubstr("(it took nothing (HTTP 200), ingest.example.net"));
+}
+
+TEST(HealthTest, WithoutABrokerDevicesOfHttpAreNotForgotten) {
+    Snapshot s = healthy();
+    s.link.connected = s.link.subscribed = false;
+    s.link.since = s.now - std::chrono::seconds(11);
+    ASSERT_THAT(codes(s), ElementsAre("broker-unreachable"));
+    EXPECT_THAT(conditions(s)[0].effect,
+                testing::StartsWith("No event comes in over MQTT since 11 s; HTTP goes on."));
+}
+
 TEST(HealthTest, EveryConditionHasAllFourTexts) {
     Snapshot s = healthy();
     s.store_failed = s.cache_replaced = s.store.replaced = true;
@@ -200,6 +240,8 @@ TEST(HealthTest, ABacklogCountsOnlyWhatTheDestinationReadsAndTheStoreStillHolds)
 TEST(HealthTest, NumbersAreWrittenForPeople) {
     EXPECT_EQ(grouped(999), "999");
     EXPECT_EQ(grouped(1234567), "1,234,567");
+    EXPECT_EQ(counted(1, "event"), "1 event");
+    EXPECT_EQ(counted(1284, "event"), "1,284 events");
     EXPECT_EQ(spoken(std::chrono::seconds(119)), "119 s");
     EXPECT_EQ(spoken(minutes(41)), "41 min");
     EXPECT_EQ(spoken(std::chrono::hours(72)), "3 days");

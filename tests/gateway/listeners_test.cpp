@@ -89,8 +89,10 @@ class ListenersTest : public testing::Test {
         clock_.advance(Listeners::look_at_tokens_every);
         loop_.on_loop([&] { listeners_->tick(clock_.steady()); });
     }
-    void reload() {
-        loop_.on_loop([&] { listeners_->reload(); });
+    bool reload() {
+        bool taken = false;
+        loop_.on_loop([&] { taken = listeners_->reload(); });
+        return taken;
     }
     HttpPicture picture() {
         HttpPicture now;
@@ -177,7 +179,11 @@ TEST_F(ListenersTest, ABrokenTokensFileKeepsTheOldTokensAndIsSaid) {
 
 TEST_F(ListenersTest, WithoutAReadableTokensFileNobodyIsLetInUntilThereIsOne) {
     settings_.auth.tokens_file = folder_.path() / "tokens.toml";
+    testing::internal::CaptureStderr();
     ASSERT_TRUE(open());
+    // There are none from before.
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                StartsWith("<3>gateway: access tokens cannot be used, nobody is let in who needs one"));
     EXPECT_THAT(ask("tp_a_b", port()), StartsWith("HTTP/1.1 401"));
     EXPECT_THAT(ask("", port()), StartsWith("HTTP/1.1 401"));
     EXPECT_THAT(picture().tokens_trouble, HasSubstr("No such file"));
@@ -285,14 +291,18 @@ TEST_F(ListenersTest, ANewCertificateIsShownAfterAReloadAndOpenConnectionsGoOn) 
     TlsClient before(port(), {.ca_pem = authority_.pem()});
     EXPECT_EQ(before.server_name(), "first");
     authority_.issue(folder_.path(), "server", "second", 5);
-    reload();
+    EXPECT_TRUE(reload());
     TlsClient after(port(), {.ca_pem = authority_.pem()});
     EXPECT_EQ(after.server_name(), "second");
     before.send(request_of("/who"));
     EXPECT_THAT(before.read_all(), StartsWith("HTTP/1.1 200"));
     // And one that cannot be used changes nothing.
     tests::write_file(folder_.path() / "server.pem", "no certificate");
-    reload();
+    testing::internal::CaptureStderr();
+    EXPECT_FALSE(reload());
+    EXPECT_THAT(
+        testing::internal::GetCapturedStderr(),
+        StartsWith("<3>gateway: certificate not taken over, the one from before stays listener=local"));
     TlsClient still(port(), {.ca_pem = authority_.pem()});
     EXPECT_EQ(still.server_name(), "second");
     EXPECT_THAT(picture().listeners[0].certificate_trouble,
