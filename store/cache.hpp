@@ -1,5 +1,6 @@
 // The `cache` environment: data with random life, apart from the events. The identity vault and the device
-// registry now; profiles later. A lost or damaged cache never stops intake: it is set aside and begun anew.
+// registry; the tables of store/profiles.hpp lie in it, too. A lost or damaged cache never stops intake: it
+// is set aside and begun anew.
 //
 // Threads: all functions may be called from any thread; writes block for a flush.
 // On disk: store/README.md, "cache".
@@ -25,9 +26,20 @@ class Environment;
 class Cache {
   public:
     struct Options {
-        std::filesystem::path folder;          // {store.path}/cache
-        std::uint64_t bytes_max = 256u << 20;  // address space and largest file
-        bool look_first = false;               // as EventStore::Options::look_first
+        std::filesystem::path folder;               // {store.path}/cache
+        std::uint64_t bytes_max = 256u << 20;       // room of vault and registry, which profiles leave alone
+        std::uint64_t profiles_bytes = 256u << 20;  // Profiles::Options::bytes_max
+        bool look_first = false;                    // as EventStore::Options::look_first
+    };
+    // The numbers by which Environment knows the tables.
+    struct Tables {
+        unsigned vault = 0;
+        unsigned registry = 0;
+        unsigned profiles = 0;
+        unsigned aliases = 0;
+        unsigned touched = 0;
+        unsigned erasures = 0;
+        unsigned profile_counts = 0;
     };
     // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.
     // Fails with io, locked.
@@ -45,11 +57,17 @@ class Cache {
     Result<void> put_devices(std::span<const std::pair<std::string, std::string>> rows);
     Result<std::vector<std::pair<std::string, std::string>>> devices() const;
 
+    // For store/profiles: the same file, the same writer's lock.
+    Environment& environment() { return *environment_; }
+    const Tables& tables() const { return tables_; }
+    std::uint64_t vault_room() const { return vault_room_; }
+
   private:
     Cache();
+    Result<void> open_tables();
     std::unique_ptr<Environment> environment_;
-    unsigned vault_ = 0;
-    unsigned registry_ = 0;
+    Tables tables_;
+    std::uint64_t vault_room_ = 0;
     bool replaced_ = false;
 };
 
