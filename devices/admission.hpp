@@ -5,7 +5,8 @@
 //     Event
 //
 // Promised
-//   The customer's raw identifier is in no event: only its pseudonym, and, sealed, in an Identity.
+//   The customer's raw identifier is in no event: only the id of his profile where one is known, else his
+//   pseudonym, and that, sealed, in an Identity.
 //   A rejected message is kept whole, sealed under the box key: quarantine is where its persons may stand.
 //
 // Threads: confined to one thread (loop).
@@ -74,9 +75,11 @@ class Admission {
 
     // `box` must outlive it. `in_vault` tells whether the vault already has this pseudonym
     // (Cache::sealed_identity); where it cannot tell it says no: putting an identity twice changes nothing.
-    // `random`: 64 bits a call.
+    // `random`: 64 bits a call. `profile_of`: the id of the profile that this pseudonym leads to, or empty;
+    // not set: no profile is known.
     Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-              std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random);
+              std::function<bool(const std::string&)> in_vault, std::function<std::uint64_t()> random,
+              std::function<std::string(const std::string&)> profile_of = {});
 
     // `ticket` 0: nobody waits.
     Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
@@ -96,6 +99,7 @@ class Admission {
     Pseudonymiser pseudonymiser_;
     const store::SealedBox& box_;
     std::function<bool(const std::string&)> in_vault_;
+    std::function<std::string(const std::string&)> profile_of_;
     UlidMaker ulids_;
     CardMask mask_;
     KnownPseudonyms known_;
