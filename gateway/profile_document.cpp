@@ -250,6 +250,19 @@ Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::
     return merge;
 }
 
+Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::string_view id,
+                                   const devices::Pseudonymiser& pseudonymiser) {
+    const auto version = version_in(members);
+    if (!version) return version.error();
+    store::ProfileErase erase{std::string(id), *version};
+    if (const auto value = devices::json_find(members, "aliases")) {
+        auto aliases = aliases_in(*value, pseudonymiser);
+        if (!aliases) return aliases.error();
+        erase.aliases = std::move(*aliases);
+    }
+    return erase;
+}
+
 // --- what a reader sees
 
 std::string masked(std::string_view value) {
@@ -333,6 +346,14 @@ Read<store::ProfilePatch> profile_patch(std::string_view body, std::string_view 
     return patch_in(*members, id, pseudonymiser);
 }
 
+Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view id,
+                                        const devices::Pseudonymiser& pseudonymiser) {
+    if (body.empty()) return store::ProfileErase{std::string(id), std::nullopt};
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    return erase_in(*members, id, pseudonymiser);
+}
+
 Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id) {
     const auto members = object_members(body, "the body");
     if (!members) return members.error();
@@ -353,10 +374,8 @@ Read<store::ProfileChange> profile_line(std::string_view line, const devices::Ps
     if (word == "put") return any(put_in(*members, *id, pseudonymiser, "op"));
     if (word == "patch") return any(patch_in(*members, *id, pseudonymiser, "op"));
     if (word == "merge") return any(merge_in(*members, *id));
-    if (word != "delete") return Mistake{"'op' must be \"put\", \"patch\", \"delete\" or \"merge\""};
-    const auto version = version_in(*members);
-    if (!version) return version.error();
-    return store::ProfileChange(store::ProfileErase{*id, *version});
+    if (word == "delete") return any(erase_in(*members, *id, pseudonymiser));
+    return Mistake{"'op' must be \"put\", \"patch\", \"delete\" or \"merge\""};
 }
 
 Read<std::vector<std::string>> lookup_body(std::string_view body) {

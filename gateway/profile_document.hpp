@@ -36,6 +36,9 @@ Read<store::ProfilePut> profile_put(std::string_view body, std::string_view id,
 // The body of PATCH: version and updated are of the result, the rest is a merge patch.
 Read<store::ProfilePatch> profile_patch(std::string_view body, std::string_view id,
                                         const devices::Pseudonymiser& pseudonymiser);
+// The body of DELETE, which may be empty: {"aliases":["card:..",...]}.
+Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view id,
+                                        const devices::Pseudonymiser& pseudonymiser);
 // The body of POST .../merge: {"from":["c-1",...]}.
 Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id);
 // One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}.

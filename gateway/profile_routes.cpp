@@ -187,16 +187,24 @@ void put_or_patch(const ProfileParts& parts, const HttpRequest& request, const R
 }
 
 void erase(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
-    store::ProfileErase wanted{std::string(request.parameter("id")), std::nullopt};
+    std::optional<std::uint64_t> up_to;
     if (const std::string_view text = request.query_value("version"); !text.empty()) {
         std::uint64_t version = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
         if (error != std::errc() || end != text.data() + text.size() || version > profile_version_max)
             return reply(bad("version must be a whole number from 0 to 9007199254740991"));
-        wanted.version = version;
+        up_to = version;
     }
     write_one(
-        parts, [wanted]() -> Made { return ProfileChange(wanted); }, reply);
+        parts,
+        [&names = parts.pseudonymiser, up_to, id = std::string(request.parameter("id")),
+         body = request.body]() -> Made {
+            auto wanted = profile_erase(body, id, names);
+            if (!wanted) return wanted.error();
+            if (up_to) wanted->version = up_to;
+            return ProfileChange(std::move(*wanted));
+        },
+        reply);
 }
 
 void merge(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {

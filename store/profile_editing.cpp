@@ -289,6 +289,10 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
     out.verdict = Verdict::erased;
     out.id = wanted.id;
     out.time = now_;
+    for (const Alias& alias : wanted.aliases) {
+        remove(parts_.tables.vault, alias.key);
+        out.forgotten.push_back(alias.key);
+    }
     auto row = load(key_of(wanted.id));
     const std::string own = row ? row->key : key_of(wanted.id);
     out.version = wanted.version.value_or(row ? 0 : every_version);

@@ -80,6 +80,8 @@ struct ProfileErase {
     // Up to which version a put is too late, at least the one that is held. Without: of a profile that is not
     // held, every version.
     std::optional<std::uint64_t> version;
+    // Of this person, also where the cache does not know it (any more): their vault rows go, too.
+    std::vector<Alias> aliases{};
 };
 struct ProfileMerge {
     std::string id;  // the survivor

@@ -150,6 +150,11 @@ TEST_F(ProfileDocumentTest, LinesOfABatchNameWhatIsToBeDone) {
         std::get<store::ProfileMerge>(*profile_line(R"({"op":"merge","id":"c-1","from":["c-2"]})", names))
             .from,
         testing::ElementsAre("c-2"));
+    EXPECT_EQ(std::get<store::ProfileErase>(
+                  *profile_line(R"({"op":"delete","id":"c-1","aliases":["card:1"]})", names))
+                  .aliases.front()
+                  .text,
+              "card:1");
     EXPECT_FALSE(profile_line(R"({"op":"burn","id":"c-1"})", names));
     EXPECT_FALSE(profile_line(R"({"op":"put","version":1})", names));
     EXPECT_FALSE(profile_line(R"({"op":"merge","id":"c-1","from":[]})", names));

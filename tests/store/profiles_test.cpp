@@ -160,6 +160,15 @@ TEST_F(ProfilesTest, AnErasedProfileIsGoneWithAliasesAndVaultAndDoesNotComeBack)
     EXPECT_EQ(by_id("c-1").kind, Kind::found);
 }
 
+TEST_F(ProfilesTest, WhoHasLeftTheCacheIsErasedByTheAliasesThatThePlatformNames) {
+    ASSERT_TRUE(cache_->put_identities(std::vector<Identity>{{alias("card:1").key, "sealed"}}));
+    put("c-2", 1, {"card:2"});
+    const auto outcome = apply(store::ProfileErase{"c-1", 3, {alias("card:1"), alias("card:2")}});
+    EXPECT_THAT(outcome.forgotten, ElementsAre(alias("card:1").key, alias("card:2").key));
+    EXPECT_FALSE(cache_->sealed_identity(alias("card:1").key)->has_value());
+    EXPECT_EQ(whose("card:2"), "c-2") << "whoever has it now keeps it";
+}
+
 TEST_F(ProfilesTest, WhoIsErasedBeforeHeCameStaysAway) {
     EXPECT_EQ(erase("c-1").version, store::every_version);
     EXPECT_EQ(put("c-1", 1'000'000).verdict, Verdict::refused_erased);
