@@ -94,6 +94,15 @@ void read_store(Section section, StoreSettings& out) {
     section.finish();
 }
 
+void read_profiles(Section section, ProfileSettings& out) {
+    section.number("bytes", out.bytes, mib, 64 * gib, "bytes");
+    section.duration<std::chrono::hours>("stale_h", out.stale, 1, 24 * 366);
+    section.choice("unknown_consent", out.unknown_consent_granted, {{"denied", false}, {"granted", true}});
+    section.number("wanted_max", out.wanted_max, 0, 100'000, "");
+    section.number("misses_per_min", out.misses_per_min, 1, 100'000, "");
+    section.finish();
+}
+
 void read_auth(Section section, AuthSettings& out) {
     section.path("tokens_file", out.tokens_file);
     std::error_code error;
@@ -291,6 +300,7 @@ Settings read_settings(const Node& document, Reading& reading) {
     read_mqtt(Section(reading, root.table("mqtt"), "mqtt"), out.link);
     read_devices(Section(reading, root.table("devices"), "devices"), out.admission);
     read_store(Section(reading, root.table("store"), "store"), out.store);
+    read_profiles(Section(reading, root.table("profiles"), "profiles"), out.profiles);
     read_auth(Section(reading, root.table("auth"), "auth"), out.auth);
     const bool tokens = !out.auth.tokens_file.empty();
     Section http(reading, root.table("http"), "http");

@@ -79,6 +79,14 @@ struct AuthSettings {
     std::filesystem::path tokens_file;
 };
 
+struct ProfileSettings {
+    std::uint64_t bytes = 256u << 20;
+    std::chrono::hours stale{24};  // since the platform said it last
+    bool unknown_consent_granted = false;
+    std::size_t wanted_max = 1000;
+    std::uint32_t misses_per_min = 60;  // of one device, token or machine
+};
+
 struct ControlSettings {
     std::filesystem::path socket = "/run/touchpoint/control.sock";
     // Members may talk to the daemon, besides root and the daemon's own user. A group that does not exist on
@@ -92,6 +100,7 @@ struct Settings {
     devices::LinkOptions link;
     devices::AdmissionOptions admission;
     std::vector<uplink::PushOptions> push;
+    ProfileSettings profiles;
     AuthSettings auth;
     HttpSettings http_local;
     std::optional<HttpSettings> http_platform;  // empty: no such listener

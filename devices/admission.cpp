@@ -107,10 +107,12 @@ UtcTime received_at(const store::Incoming& message, const Now& now) {
 }
 
 Admission::Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-                     std::function<std::uint64_t()> random)
+                     std::function<std::uint64_t()> random,
+                     std::function<std::string(const std::string&)> profile_of)
     : options_(std::move(options)),
       pseudonymiser_(std::move(pseudonymiser)),
       box_(box),
+      profile_of_(std::move(profile_of)),
       ulids_(std::move(random)),
       mask_(options_.code_fields) {}
 
@@ -136,18 +138,22 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
     out.masked += CardMask::mask_text(report.subject);
 
     std::string subject = report.subject;
+    std::string person = subject;  // the same in a repeat, whatever has become known meanwhile
     if (!report.customer.empty()) {
         const Customer customer = normalise(report.customer);
         Identity identity{pseudonymiser_.pseudonym(customer), {}};
-        subject = "pseudonym/" + identity.pseudonym;
-        if (!known_.note(identity.pseudonym)) {
+        person = "pseudonym/" + identity.pseudonym;
+        const std::string profile = profile_of_ ? profile_of_(identity.pseudonym) : std::string();
+        subject = profile.empty() ? person : "profile/" + profile;
+        // The platform knows its own profile: nobody has to join the raw identifier to that.
+        if (profile.empty() && !known_.note(identity.pseudonym)) {
             identity.sealed = box_.seal(customer.text(), "identity");
             out.identity = std::move(identity);
         }
     }
 
     const std::string type = report.type.empty() ? type_of(address.kind, name) : std::move(report.type);
-    event.content_hash = hash_of(type, report.data, subject);
+    event.content_hash = hash_of(type, report.data, person);
 
     // Where our own clock is wrong the device's is all there is; else a time in the future is not believed.
     const bool believed = report.time && (!now.trusted || *report.time <= received + options_.future_max);

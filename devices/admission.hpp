@@ -5,8 +5,10 @@
 //     ──quarantine──> Event
 //
 // Promised
-//   The customer's raw identifier is in no event: only its pseudonym, and, sealed, in an Identity.
-//   The disk is not asked: this is loop, and a read of the vault would wait for a slow card.
+//   The customer's raw identifier is in no event: only the id of his profile where one is known, else his
+//   pseudonym, and that, sealed, in an Identity.
+//   The vault is not asked: this is loop, and a read of it would wait for a slow card. The profile cache is
+//   (one look at the memory map for each event with a customer).
 //   A rejected message is kept, sealed under the box key, up to quarantined_bytes_max: quarantine is where
 //   its persons may stand. No event is larger than store::event_line_bytes_max with what the store adds.
 //
@@ -74,9 +76,11 @@ class Admission {
         std::size_t masked = 0;            // card-like numbers
     };
 
-    // `box` must outlive it. `random`: 64 bits a call.
+    // `box` must outlive it. `random`: 64 bits a call. `profile_of`: the id of the profile that this
+    // pseudonym leads to, or empty; not set: no profile is known.
     Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-              std::function<std::uint64_t()> random);
+              std::function<std::uint64_t()> random,
+              std::function<std::string(const std::string&)> profile_of = {});
 
     // `ticket` 0: nobody waits.
     Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
@@ -95,6 +99,7 @@ class Admission {
     AdmissionOptions options_;
     Pseudonymiser pseudonymiser_;
     const store::SealedBox& box_;
+    std::function<std::string(const std::string&)> profile_of_;
     UlidMaker ulids_;
     CardMask mask_;
     KnownPseudonyms known_;

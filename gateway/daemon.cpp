@@ -29,6 +29,7 @@
 #include "gateway/housekeeping.hpp"
 #include "gateway/listeners.hpp"
 #include "gateway/platform_routes.hpp"
+#include "gateway/profile_desk.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
 #include "store/event_reader.hpp"
@@ -112,6 +113,7 @@ class Daemon::Impl {
     std::unique_ptr<store::Journal> journal_;
     std::optional<Housekeeping> housekeeping_;  // made last, but jobs of the reader speak to it
     std::unique_ptr<store::Worker> reader_;
+    std::optional<ProfileDesk> profiles_;
     std::optional<devices::Admission> admission_;
     devices::Registry registry_;
     devices::Receipts receipts_;
@@ -172,7 +174,8 @@ Result<void> Daemon::Impl::open_store() {
     if (!keys) return keys.error();
     keys_ = std::move(*keys);
     box_.emplace(keys_->box);
-    auto cache = store::Cache::open({.folder = path / "cache", .look_first = look_first});
+    auto cache = store::Cache::open(
+        {.folder = path / "cache", .profiles_bytes = settings_.profiles.bytes, .look_first = look_first});
     if (!cache) return cache.error();
     cache_ = std::move(*cache);
 
@@ -211,13 +214,17 @@ Result<void> Daemon::Impl::open_store() {
     run_mark_->begin(surroundings_.boot_id);
 
     reader_ = std::make_unique<store::Worker>("reader");
+    profiles_.emplace(ProfileDesk::Parts{loop_, clock_, *cache_, *box_, *keys_,
+                                         [this](const std::string& key) { admission_->forget(key); }},
+                      settings_.profiles);
     return {};
 }
 
 Result<void> Daemon::Impl::open_devices() {
     devices::AdmissionOptions admission = settings_.admission;
     admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id),
-                       *box_, surroundings_.random);
+                       *box_, surroundings_.random,
+                       [this](const std::string& pseudonym) { return profiles_->profile_of(pseudonym); });
     if (const auto rows = cache_->devices(); rows)
         registry_.load(*rows);
     else
@@ -284,13 +291,18 @@ Result<void> Daemon::Impl::open_http() {
                    tail_,
                    {loop_, *store_, *reader_, *box_, *direct_, clock_}});
     reception_->observe([this](const devices::Observation& seen) { tail_.observed(seen, clock_.utc()); });
+    const auto add = [](std::vector<Route>& set, std::vector<Route> routes) {
+        for (Route& route : routes) set.push_back(std::move(route));
+    };
     Listeners::RouteSets sets;
-    sets.local = local_routes(*routes_);
-    for (Route& route : event_routes(*direct_)) sets.local.push_back(std::move(route));
-    sets.platform = local_routes(*routes_);
-    for (Route& route : platform_routes({*pull_})) sets.platform.push_back(std::move(route));
-    sets.control = control_routes(*routes_);
-    sets.control.push_back(gaps_route({*pull_}));
+    for (std::vector<Route>* set : {&sets.local, &sets.platform}) add(*set, local_routes(*routes_));
+    add(sets.local, event_routes(*direct_));
+    add(sets.local, profiles_->local_routes());
+    add(sets.platform, platform_routes({*pull_}));
+    add(sets.platform, profiles_->platform_routes());
+    add(sets.control, control_routes(*routes_));
+    add(sets.control, {gaps_route({*pull_})});
+    add(sets.control, profiles_->control_routes());
     listeners_.emplace(Listeners::Parts{loop_, *reader_, clock_});
     return listeners_->open(settings_, std::move(sets));
 }
@@ -353,6 +365,7 @@ void Daemon::Impl::tick() {
     housekeeping_->tick(now);
     if (history_.due(now)) history_.sample(now, store_->stats());
     listeners_->tick(now);
+    profiles_->tick(now);
     arm_tick();
 }
 
@@ -508,6 +521,7 @@ void Daemon::Impl::stop() {
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
     end_uplink();
+    profiles_->stop();
     store_->stop();
     run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut
     if (!failed_) run_mark_->end();
@@ -535,6 +549,7 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.link = link_->stats();
     picture.link.closed_for_room = link_policy_->closed_for_room();
     picture.intake = intake_->stats();
+    picture.profiles = profiles_->picture();
     picture.journal = {journal_->end(), journal_->uncut_bytes(), settings_.store.journal_soft_bytes};
     for (std::size_t i = 0; i < pushers_.size(); ++i)
         picture.push.push_back({pushers_[i]->stats(), host_of(settings_.push[i].url)});

@@ -205,6 +205,28 @@ void add_store(Exposition& out, const store::StoreStats& store) {
     out.gauge("touchpoint_store_dedup_ids", "Ids remembered to recognise repeats").value(store.dedup_ids);
 }
 
+void add_profiles(Exposition& out, const ProfilePicture& profiles) {
+    const store::ProfileStats& held = profiles.stats;
+    out.gauge("touchpoint_profiles", "Customers' profiles in the cache").value(held.profiles);
+    out.gauge("touchpoint_profiles_merged", "Ids that lead to the profile they were merged into")
+        .value(held.merged);
+    out.gauge("touchpoint_profiles_bytes", "Bytes of profiles on the disk, about").value(held.bytes);
+    out.gauge("touchpoint_profiles_limit_bytes", "Bytes above which profiles leave").value(held.bytes_max);
+    out.counter("touchpoint_profiles_evicted_total", "Profiles that left for want of room")
+        .value(held.evicted);
+    out.gauge("touchpoint_profiles_erasures", "Erasures that are remembered").value(held.erasures);
+    out.counter("touchpoint_profiles_damaged_total", "Reads that met a profile which does not open")
+        .value(held.damaged);
+    const ProfileReadStats& reads = profiles.reads;
+    out.counter("touchpoint_profile_reads_total", "Profiles asked for, by what was found")
+        .value(reads.hits, {{"result", "hit"}})
+        .value(reads.misses, {{"result", "miss"}})
+        .value(reads.limited, {{"result", "limited"}});
+    out.gauge("touchpoint_profiles_wanted", "Customers asked for who are not here").value(reads.wanted);
+    out.counter("touchpoint_profiles_wanted_dropped_total", "Of them, forgotten because the list was full")
+        .value(reads.wanted_dropped);
+}
+
 void add_push(Exposition& out, const Snapshot& s) {
     const auto each = [&](const auto& number) {
         for (const PushPicture& push : s.push)
@@ -247,6 +269,7 @@ std::string metrics_text(const Snapshot& snapshot) {
     add_intake(out, snapshot);
     add_vault(out, snapshot);
     add_store(out, snapshot.store);
+    add_profiles(out, snapshot.profiles);
     add_push(out, snapshot);
     return out.text();
 }

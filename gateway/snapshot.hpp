@@ -10,7 +10,9 @@
 #include "devices/stats.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/http_picture.hpp"
+#include "gateway/profile_stats.hpp"
 #include "store/event_store.hpp"
+#include "store/profiles.hpp"
 #include "uplink/stats.hpp"
 
 namespace touchpoint::gateway {
@@ -19,6 +21,11 @@ struct JournalStats {
     std::uint64_t end = 0;  // bytes ever appended
     std::uint64_t uncut_bytes = 0;
     std::uint64_t soft_bytes = 0;
+};
+
+struct ProfilePicture {
+    store::ProfileStats stats;
+    ProfileReadStats reads;
 };
 
 struct PushPicture {
@@ -44,6 +51,7 @@ struct Snapshot {
     devices::LinkStats link;
     devices::IntakeStats intake;
     JournalStats journal;
+    ProfilePicture profiles;
     std::vector<PushPicture> push;
     HttpPicture http;
     std::vector<std::string> config_warnings;

@@ -12,15 +12,38 @@ namespace touchpoint::store {
 Cache::Cache() = default;
 Cache::~Cache() = default;
 
+Result<void> Cache::open_tables() {
+    auto txn = environment_->begin_write();
+    if (!txn) return txn.error();
+    const auto open = [&](const char* name, unsigned& out) -> Result<void> {
+        const auto table = txn->open_table(name);
+        if (!table) return table.error();
+        out = *table;
+        return {};
+    };
+    for (const auto& [name, out] :
+         {std::pair("vault", &tables_.vault), std::pair("registry", &tables_.registry),
+          std::pair("profiles", &tables_.profiles), std::pair("aliases", &tables_.aliases),
+          std::pair("touched", &tables_.touched), std::pair("erasures", &tables_.erasures),
+          std::pair("profile_counts", &tables_.profile_counts)})
+        if (const auto opened = open(name, *out); !opened) return opened;
+    return txn->commit();
+}
+
 Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     std::unique_ptr<Cache> self(new Cache);
     self->bytes_max_ = options.bytes_max;
-    const Environment::Options wanted{.folder = options.folder,
-                                      .map_bytes = options.bytes_max + options.registry_bytes,
-                                      .tables = 8,
-                                      .random_access = true};
+    self->vault_room_ = options.bytes_max + options.registry_bytes;
+    // Twice the bytes of profiles: free pages that lie one by one do not take a row of several. And erasures,
+    // of which Profiles::Options::erasures_max are kept.
+    constexpr std::uint64_t erasures_room = 32u << 20;
+    const Environment::Options wanted{
+        .folder = options.folder,
+        .map_bytes = self->vault_room_ + 2 * options.profiles_bytes + erasures_room,
+        .tables = 12,
+        .random_access = true};
     for (;;) {
-        const auto open_tables = [&]() -> Result<void> {
+        const auto open_all = [&]() -> Result<void> {
             if (options.look_first && !self->replaced_ &&
                 !Environment::readable(options.folder, wanted.tables))
                 return fail(Errc::damaged, "a page of data.mdb is damaged");
@@ -32,17 +55,9 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
             const auto bytes = std::filesystem::file_size(options.folder / "data.mdb", unknown);
             if (!unknown && bytes < self->environment_->used_bytes())
                 return fail(Errc::damaged, "data.mdb ends before its last used page");
-            auto txn = self->environment_->begin_write();
-            if (!txn) return txn.error();
-            const auto vault = txn->open_table("vault");
-            if (!vault) return vault.error();
-            const auto registry = txn->open_table("registry");
-            if (!registry) return registry.error();
-            self->vault_ = *vault;
-            self->registry_ = *registry;
-            return txn->commit();
+            return self->open_tables();
         };
-        const Result<void> opened = open_tables();
+        const Result<void> opened = open_all();
         if (opened) {
             self->measure();
             return self;
@@ -65,7 +80,7 @@ Result<bool> Cache::all_known(std::span<const Identity> identities) const {
     const auto txn = environment_->begin_read();
     if (!txn) return txn.error();
     for (const Identity& identity : identities) {
-        const auto known = txn->get(vault_, identity.pseudonym);
+        const auto known = txn->get(tables_.vault, identity.pseudonym);
         if (!known) return known.error();
         if (!*known) return false;
     }
@@ -73,10 +88,9 @@ Result<bool> Cache::all_known(std::span<const Identity> identities) const {
 }
 
 void Cache::measure() {
-    const std::uint64_t used = environment_->used_bytes();
     const auto txn = environment_->begin_read();
-    const auto free = txn ? txn->free_pages() : Result<std::uint64_t>(0);
-    used_bytes_ = used - std::min(used, (free ? *free : 0) * environment_->page_bytes());
+    const auto pages = txn ? txn->pages(tables_.vault) : Result<std::uint64_t>(txn.error());
+    if (pages) used_bytes_ = *pages * environment_->page_bytes();
 }
 
 Result<void> Cache::commit(Transaction& txn) {
@@ -93,10 +107,11 @@ Result<void> Cache::put_identities(std::span<const Identity> identities) {
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();
     for (const Identity& identity : identities) {
-        const auto known = txn->get(vault_, identity.pseudonym);
+        const auto known = txn->get(tables_.vault, identity.pseudonym);
         if (!known) return known.error();
         if (*known) continue;
-        if (const auto put = txn->put(vault_, identity.pseudonym, identity.sealed); !put) return put.error();
+        if (const auto put = txn->put(tables_.vault, identity.pseudonym, identity.sealed); !put)
+            return put.error();
     }
     return commit(*txn);
 }
@@ -104,7 +119,7 @@ Result<void> Cache::put_identities(std::span<const Identity> identities) {
 Result<std::optional<std::string>> Cache::sealed_identity(std::string_view pseudonym) const {
     const auto txn = environment_->begin_read();
     if (!txn) return txn.error();
-    const auto found = txn->get(vault_, pseudonym);
+    const auto found = txn->get(tables_.vault, pseudonym);
     if (!found) return found.error();
     if (!*found) return std::optional<std::string>{};
     return std::optional<std::string>{std::string(**found)};
@@ -113,7 +128,7 @@ Result<std::optional<std::string>> Cache::sealed_identity(std::string_view pseud
 Result<bool> Cache::erase_identity(std::string_view pseudonym) {
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();
-    const auto erased = txn->erase(vault_, pseudonym);
+    const auto erased = txn->erase(tables_.vault, pseudonym);
     if (!erased) return erased.error();
     if (const auto committed = commit(*txn); !committed) return committed.error();
     return *erased;
@@ -124,8 +139,8 @@ Result<void> Cache::put_devices(std::span<const std::pair<std::string, std::stri
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();
     for (const auto& [key, value] : rows)
-        if (const auto put = txn->put(registry_, key, value); !put) return put.error();
-    return commit(*txn);
+        if (const auto put = txn->put(tables_.registry, key, value); !put) return put.error();
+    return txn->commit();
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> Cache::devices() const {
@@ -134,7 +149,7 @@ Result<std::vector<std::pair<std::string, std::string>>> Cache::devices() const 
     if (!txn) return txn.error();
     std::string next;
     for (;;) {
-        const auto row = txn->seek(registry_, next);
+        const auto row = txn->seek(tables_.registry, next);
         if (!row) return row.error();
         if (!*row) return rows;
         rows.emplace_back((*row)->key, (*row)->value);

@@ -1,5 +1,6 @@
 // The `cache` environment: data with random life, apart from the events. The identity vault and the device
-// registry now; profiles later. A lost or damaged cache never stops intake: it is set aside and begun anew.
+// registry; the tables of store/profiles.hpp lie in it, too. A lost or damaged cache never stops intake: it
+// is set aside and begun anew.
 //
 // Threads: all functions may be called from any thread; writes block for a flush.
 // On disk: store/README.md, "cache".
@@ -27,11 +28,21 @@ class Transaction;
 class Cache {
   public:
     struct Options {
-        std::filesystem::path folder;          // {store.path}/cache
-        std::uint64_t bytes_max = 256u << 20;  // of used pages: here the vault takes no more
-        // The file may become larger by this: the registry has room also beside a full vault.
-        std::uint64_t registry_bytes = 16u << 20;
-        bool look_first = false;  // as EventStore::Options::look_first
+        std::filesystem::path folder;               // {store.path}/cache
+        std::uint64_t bytes_max = 256u << 20;       // of the vault's pages: here it takes no more
+        std::uint64_t registry_bytes = 16u << 20;   // room for the registry
+        std::uint64_t profiles_bytes = 256u << 20;  // Profiles::Options::bytes_max
+        bool look_first = false;                    // as EventStore::Options::look_first
+    };
+    // The numbers by which Environment knows the tables.
+    struct Tables {
+        unsigned vault = 0;
+        unsigned registry = 0;
+        unsigned profiles = 0;
+        unsigned aliases = 0;
+        unsigned touched = 0;
+        unsigned erasures = 0;
+        unsigned profile_counts = 0;
     };
     // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.
     // Fails with io, locked.
@@ -45,7 +56,7 @@ class Cache {
     Result<void> put_identities(std::span<const Identity> identities);
     Result<std::optional<std::string>> sealed_identity(std::string_view pseudonym) const;
     Result<bool> erase_identity(std::string_view pseudonym);
-    // Pages that hold something, of vault and registry, as of the last write; and where the vault ends.
+    // The vault's pages, as of its last write; and where it ends.
     std::uint64_t used_bytes() const noexcept { return used_bytes_.load(std::memory_order_relaxed); }
     std::uint64_t limit_bytes() const noexcept { return bytes_max_; }
 
@@ -53,18 +64,24 @@ class Cache {
     Result<void> put_devices(std::span<const std::pair<std::string, std::string>> rows);
     Result<std::vector<std::pair<std::string, std::string>>> devices() const;
 
+    // For store/profiles: the same file, the same writer's lock.
+    Environment& environment() { return *environment_; }
+    const Tables& tables() const { return tables_; }
+    // Of vault and registry: profiles leave it alone.
+    std::uint64_t vault_room() const { return vault_room_; }
+
   private:
     Cache();
     Result<bool> all_known(std::span<const Identity> identities) const;
-
+    Result<void> open_tables();
     Result<void> commit(Transaction& txn);
     void measure();
 
     std::uint64_t bytes_max_ = 0;
     std::atomic<std::uint64_t> used_bytes_{0};
     std::unique_ptr<Environment> environment_;
-    unsigned vault_ = 0;
-    unsigned registry_ = 0;
+    Tables tables_;
+    std::uint64_t vault_room_ = 0;
     bool replaced_ = false;
 };
 

@@ -236,6 +236,12 @@ Result<std::uint64_t> Transaction::free_pages() const {
     return pages;
 }
 
+Result<std::uint64_t> Transaction::pages(Table table) const {
+    MDB_stat stat{};
+    if (const int rc = mdb_stat(txn(handle_), table, &stat); rc != 0) return error(rc, "stat");
+    return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+}
+
 Result<Table> Transaction::open_table(const std::string& name) {
     MDB_dbi table = 0;
     const int rc = name.empty() ? mdb_dbi_open(txn(handle_), nullptr, 0, &table)

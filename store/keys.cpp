@@ -1,6 +1,8 @@
 #include "store/keys.hpp"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ namespace touchpoint::store {
 namespace {
 
 constexpr std::size_t key_bytes = 32;
+constexpr std::string_view profiles_label = "touchpoint: names of profiles, 1";
 
 Error io_error(const std::filesystem::path& path, const char* doing) {
     return fail(Errc::io, std::string("cannot ") + doing + " " + path.string() + ": " + std::strerror(errno));
@@ -76,6 +79,16 @@ Result<std::string> read_or_make(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::string keyed_hash(std::string_view key, std::string_view text) {
+    std::string digest(EVP_MAX_MD_SIZE, '\0');
+    unsigned length = 0;
+    TP_ASSERT(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                   reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                   reinterpret_cast<unsigned char*>(digest.data()), &length) != nullptr);
+    digest.resize(length);
+    return digest;
+}
+
 Result<Keys> open_keys(const std::filesystem::path& folder) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
@@ -89,6 +102,7 @@ Result<Keys> open_keys(const std::filesystem::path& folder) {
     Result<std::string> box = read_or_make(folder / "box.key");
     if (!box) return box.error();
     keys.box = std::move(*box);
+    keys.profiles = keyed_hash(keys.box, profiles_label);
     if (const auto flushed = flush_folder(folder.parent_path()); !flushed) return flushed.error();
     return keys;
 }

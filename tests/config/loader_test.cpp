@@ -103,6 +103,20 @@ TEST_P(MistakeTest, IsRefusedWithItsPlaceAndWhatWouldBeRight) {
     EXPECT_THAT(found[0], testing::StartsWith(GetParam().complaint));
 }
 
+TEST_F(LoaderTest, ProfilesHaveTheirRoomAndTheirRules) {
+    const std::string table = std::string(head) + "[profiles]\n";
+    const Loaded loaded = load_text(
+        table +
+        "bytes = 1048576\nstale_h = 2\nunknown_consent = \"granted\"\nwanted_max = 0\nmisses_per_min = 5\n");
+    ASSERT_TRUE(loaded.settings);
+    EXPECT_EQ(loaded.settings->profiles.bytes, 1u << 20);
+    EXPECT_EQ(loaded.settings->profiles.stale, std::chrono::hours(2));
+    EXPECT_TRUE(loaded.settings->profiles.unknown_consent_granted);
+    EXPECT_EQ(loaded.settings->profiles.wanted_max, 0u);
+    EXPECT_EQ(loaded.settings->profiles.misses_per_min, 5u);
+    EXPECT_FALSE(load_text(table + "unknown_consent = \"maybe\"\n").settings);
+}
+
 TEST_F(LoaderTest, ThePlatformsListenerExistsOnlyWithItsTable) {
     EXPECT_FALSE(load_text(head).settings->http_platform);
     const Loaded loaded = load_text(std::string(head) + "[http.platform]\nconnections_max = 5\n");
@@ -330,6 +344,11 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     EXPECT_EQ(shown.store.commit_interval, truth.store.commit_interval);
     EXPECT_EQ(shown.store.dedup_age, truth.store.dedup_age);
     EXPECT_EQ(shown.store.dedup_ids, truth.store.dedup_ids);
+    EXPECT_EQ(shown.profiles.bytes, truth.profiles.bytes);
+    EXPECT_EQ(shown.profiles.stale, truth.profiles.stale);
+    EXPECT_EQ(shown.profiles.unknown_consent_granted, truth.profiles.unknown_consent_granted);
+    EXPECT_EQ(shown.profiles.wanted_max, truth.profiles.wanted_max);
+    EXPECT_EQ(shown.profiles.misses_per_min, truth.profiles.misses_per_min);
     EXPECT_EQ(shown.http_local.listen.port, truth.http_local.listen.port);
     EXPECT_EQ(shown.http_local.connections_max, truth.http_local.connections_max);
     EXPECT_EQ(shown.http_local.body_bytes_max, truth.http_local.body_bytes_max);

@@ -144,6 +144,30 @@ TEST_F(AdmissionTest, ACustomerWhoWasNotSeenLatelyIsHandedToTheVaultAgain) {
     EXPECT_TRUE(admit(report).identity);
 }
 
+TEST_F(AdmissionTest, WhereAProfileIsKnownTheEventNamesItAndTheVaultIsNotNeeded) {
+    report.customer = "card:2900000012345";
+    report.id = "a1";
+    const auto before = admit(report);
+    ASSERT_TRUE(before.identity);
+    std::string profile = "c-1";
+    Admission informed{options, Pseudonymiser(std::string(32, 'k'), "p1"), box, [this] { return ++random; },
+                       [&](const std::string& pseudonym) {
+                           return pseudonym == before.identity->pseudonym ? profile : std::string();
+                       }};
+    const auto known = informed.admit(address, name, report, message, Now::of(clock), ticket);
+    EXPECT_EQ(member(known.event, "subject"), "profile/c-1");
+    EXPECT_FALSE(known.identity);
+    EXPECT_EQ(known.event.content_hash, before.event.content_hash)
+        << "a repeat is one, whatever is known by then";
+    profile.clear();  // it was erased
+    const auto after = informed.admit(address, name, report, message, Now::of(clock), ticket);
+    EXPECT_EQ(member(after.event, "subject"), "pseudonym/" + before.identity->pseudonym);
+    EXPECT_TRUE(after.identity);
+    report.customer = "card:1";
+    EXPECT_NE(member(informed.admit(address, name, report, message, Now::of(clock), ticket).event, "subject"),
+              "profile/c-1");
+}
+
 TEST_F(AdmissionTest, TheLeastRecentlySeenAreForgotten) {
     KnownPseudonyms known;
     EXPECT_FALSE(known.note("first"));

@@ -118,7 +118,7 @@ void PlatformShop::record_gap(Stream stream, Sequence first, Sequence last, cons
     store_->record_gap({stream, consumer, first, last, reason, "", clock_.utc(), {}});
 }
 
-HttpAnswer PlatformShop::answer_of(const std::string& raw) {
+HttpAnswer http_answer_of(const std::string& raw) {
     HttpAnswer answer;
     std::istringstream lines(raw.substr(0, raw.find("\r\n\r\n")));
     std::string line;

@@ -37,6 +37,9 @@ struct HttpAnswer {
     std::string cursor() const { return header("touchpoint-next-cursor"); }
 };
 
+// What came over a socket.
+HttpAnswer http_answer_of(const std::string& raw);
+
 // One line of an answer: an event, or a gap in the place of a range.
 struct Given {
     std::string stream;
@@ -73,7 +76,7 @@ class PlatformShop : public testing::Test {
     }
     // Sends a request and does not read its answer yet.
     HttpClient begin(const std::string& target);
-    static HttpAnswer answer_of(const std::string& raw);
+    static HttpAnswer answer_of(const std::string& raw) { return http_answer_of(raw); }
 
     static std::vector<Given> given(const HttpAnswer& answer);
     // Whether so many requests are being answered, soon.

@@ -28,9 +28,12 @@ TEST(Keys, AreMadeOnceAndForTheirOwnerOnly) {
         ++files;
     }
     EXPECT_EQ(files, 2);
+    EXPECT_EQ(made->profiles.size(), 32U);
+    EXPECT_NE(made->profiles, made->box);
     const auto again = open_keys(folder.path() / "keys");
     EXPECT_EQ(again->pseudonym, made->pseudonym);
     EXPECT_EQ(again->box, made->box);
+    EXPECT_EQ(again->profiles, made->profiles);
 }
 
 TEST(Keys, TwoBoxesHaveDifferentOnes) {

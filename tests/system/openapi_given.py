@@ -99,6 +99,7 @@ class Given:
             "this address has asked too often": self.asked_too_often,
             "all places are taken": self.places_taken,
             "64 requests wait": self.many_polls,
+            "this till has asked for too many unknown customers": self.many_misses,
             "the disk's room is used up": self.disk_full,
         }.get(sentence)
         if make is None:
@@ -222,6 +223,13 @@ class Given:
         for _ in range(64):
             self.poll(leaving, f"/v1/events?after={end}&wait=60")
         wait_until(lambda: self.ask_platform("GET", "/v1/consumers").status == 503, "64 requests that wait")
+        return self.shop
+
+    def many_misses(self, leaving):
+        def refused():
+            answer = self.shop.ask("local", "GET", "/v1/profiles/card:nobody", token=self.shop.tokens["device"])
+            return answer.status == 429
+        wait_until(refused, "a till that asks for too many")
         return self.shop
 
     def disk_full(self, leaving):

@@ -74,7 +74,7 @@ class ReadmeCurlTest : public testing::Test {
 };
 
 TEST_F(ReadmeCurlTest, ADeviceWithoutMqttGetsTheAnswerThatIsPrinted) {
-    const auto found = commands("devices/README.md", "## Without MQTT", "## Limits");
+    const auto found = commands("devices/README.md", "## Without MQTT", "## Reading a profile");
     ASSERT_THAT(found, SizeIs(1));
     const std::string said = run(found[0]);
     EXPECT_THAT(said, StartsWith("HTTP/1.1 200 OK\r\n"));
@@ -85,7 +85,7 @@ TEST_F(ReadmeCurlTest, ADeviceWithoutMqttGetsTheAnswerThatIsPrinted) {
 }
 
 TEST_F(ReadmeCurlTest, ThePlatformPullsAndAcknowledges) {
-    const auto found = commands("README.md", "## Receive as a platform", "## Who may do what");
+    const auto found = commands("README.md", "## Receive as a platform", "## Know the customer");
     ASSERT_THAT(found, SizeIs(3));
     EXPECT_THAT(run(found[0]), HasSubstr(R"("name":"crm")"));
     const std::string read = run(found[1]);  // the gateway tells of its own start at least
@@ -97,6 +97,23 @@ TEST_F(ReadmeCurlTest, ThePlatformPullsAndAcknowledges) {
     const std::string cursor = read.substr(begin + header.size(), end - begin - header.size());
     EXPECT_THAT(run(with(found[2], "\"...\"", "\"" + cursor + "\"")),
                 HasSubstr(R"("telemetry":{"acknowledged":1)"));
+}
+
+TEST_F(ReadmeCurlTest, ProfilesAreWrittenAndRead) {
+    const auto first = commands("README.md", "## Know the customer", "## Who may do what");
+    ASSERT_THAT(first, SizeIs(3));
+    EXPECT_THAT(run(first[0]), HasSubstr(R"("outcome":"created")"));
+    EXPECT_THAT(run(first[1]), HasSubstr(R"("tier":"gold")"));
+    EXPECT_THAT(run(first[2]), HasSubstr(R"("withheld":["aliases","traits"])"));
+    const auto written = commands("uplink/README.md", "## Profiles down", "## Inside");
+    ASSERT_THAT(written, SizeIs(1));
+    EXPECT_EQ(run(written[0]), "{\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n");
+    EXPECT_THAT(read_file(SOURCE_DIR "/uplink/README.md"),
+                HasSubstr("    {\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n"));
+    const auto read = commands("devices/README.md", "## Reading a profile", "## Limits");
+    ASSERT_THAT(read, SizeIs(2));
+    EXPECT_THAT(run(read[0]), StartsWith("HTTP/1.1 200 OK\r\n"));
+    EXPECT_THAT(run(read[1]), HasSubstr(R"("id":"c-17850")"));
 }
 
 TEST_F(ReadmeCurlTest, TheControlSocketAnswers) {

@@ -17,6 +17,8 @@
 #include "gateway/core/clock.hpp"
 #include "gateway/event_routes.hpp"
 #include "gateway/platform_routes.hpp"
+#include "gateway/profile_reads.hpp"
+#include "gateway/profile_routes.hpp"
 #include "store/event_reader.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -30,7 +32,10 @@ class Tables {
     std::string text() {
         std::string out = lines("local", local_routes(parts_)) + lines("local", event_routes(*direct_));
         out += lines("platform", local_routes(parts_)) + lines("platform", platform_routes({*pull_}));
-        return out + lines("control", control_routes(parts_)) + lines("control", {gaps_route({*pull_})});
+        out += lines("local", reads_.routes()) + lines("platform", reads_.routes());
+        out += lines("platform", {reads_.wanted_route()}) + lines("platform", profile_routes(writes_));
+        out += lines("control", control_routes(parts_)) + lines("control", {gaps_route({*pull_})});
+        return out + lines("control", {erasures_route(writes_)});
     }
 
   private:
@@ -73,6 +78,16 @@ class Tables {
                                                  devices::DirectIntake::Parts{*store_, clock_, reception_}};
     std::optional<uplink::Pull> pull_{std::in_place, "gw-9", "s9",
                                       uplink::Pull::Parts{loop_, *store_, reader_, clock_}};
+    devices::Pseudonymiser names_{std::string(32, 'k'), "p1"};
+    store::Profiles profiles_{*cache_, box_, std::string(32, 'p'), {}};
+    ProfileReads reads_{{profiles_, names_, box_, clock_}, {}};
+    ProfileParts writes_{loop_,
+                         reader_,
+                         profiles_,
+                         names_,
+                         clock_,
+                         [](const std::string&, const std::vector<std::string>&) {},
+                         [](const std::string&) {}};
     RouteParts parts_{[] { return Snapshot{}; },
                       [] { return std::string(); },
                       tail_,

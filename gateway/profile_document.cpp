@@ -1,0 +1,443 @@
+#include "gateway/profile_document.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "devices/decode.hpp"
+#include "devices/json_slice.hpp"
+#include "gateway/core/json_text.hpp"
+#include "gateway/merge_patch.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using devices::is_array;
+using devices::is_object;
+using devices::is_string;
+using devices::JsonMember;
+using store::Profiles;
+
+// Members that are kept beside the document, or that an answer of ours adds: whoever sends back what he read
+// does no harm.
+constexpr std::array<std::string_view, 8> not_kept = {"id",    "version",  "updated",     "aliases",
+                                                      "stale", "withheld", "merged_from", "received"};
+// Whether a purpose sees this member, in the order of Purpose. The others, ours unknown, are as traits.
+struct Sight {
+    std::string_view member;
+    std::array<bool, 4> purposes;
+};
+constexpr std::array<Sight, 3> sights = {{{"aliases", {true, false, true, true}},
+                                          {"segments", {false, true, true, true}},
+                                          {"offers", {false, false, true, true}}}};
+// Paths of their own stand there.
+constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
+constexpr std::array<std::string_view, 4> purpose_names = {"operation", "analytics", "personalisation",
+                                                           "marketing"};
+
+bool among(std::string_view word, const auto& words) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+Mistake must(std::string_view what) { return {"the profile's " + std::string(what)}; }
+
+bool any_twice(const std::vector<JsonMember>& members) {
+    std::vector<std::string> names;
+    names.reserve(members.size());
+    for (const JsonMember& member : members) names.push_back(devices::json_unescape(member.key));
+    std::sort(names.begin(), names.end());
+    return std::adjacent_find(names.begin(), names.end()) != names.end();
+}
+
+// The members of an object, each name once.
+Read<std::vector<JsonMember>> object_members(std::string_view text, std::string_view what) {
+    if (const auto fault = devices::validate_json(text))
+        return Mistake{std::string(what) + " must be a JSON object: " + fault->text};
+    text = devices::json_trim(text);
+    if (!is_object(text)) return Mistake{std::string(what) + " must be a JSON object"};
+    auto members = devices::json_members(text);
+    if (any_twice(members)) return Mistake{std::string(what) + " has a member twice"};
+    return members;
+}
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    if (value > profile_version_max) return std::nullopt;
+    return value;
+}
+
+Read<std::optional<std::uint64_t>> version_in(const std::vector<JsonMember>& members) {
+    const auto value = devices::json_find(members, "version");
+    if (!value) return std::optional<std::uint64_t>();
+    const auto version = number_of(is_string(*value) ? devices::json_unescape(*value) : std::string(*value));
+    if (!version) return Mistake{"'version' must be a whole number from 0 to 9007199254740991"};
+    return version;
+}
+
+Read<std::string> id_in(const std::vector<JsonMember>& members) {
+    const auto value = devices::json_find(members, "id");
+    std::string id = value && is_string(*value) ? devices::json_unescape(*value) : std::string();
+    if (!is_profile_id(id))
+        return Mistake{"'id' must be a text of 1 to 128 visible ASCII characters without / and :"};
+    return Read<std::string>(boost::system::in_place_value, std::move(id));
+}
+
+std::optional<Mistake> other_id(const std::vector<JsonMember>& members, std::string_view id) {
+    const auto value = devices::json_find(members, "id");
+    if (value && (!is_string(*value) || devices::json_unescape(*value) != id))
+        return Mistake{"'id' is not the one of the path"};
+    return std::nullopt;
+}
+
+// "card:1" or {"scheme":"card","value":"1"}
+std::optional<std::string> alias_text(std::string_view item) {
+    if (is_string(item)) return devices::json_unescape(item);
+    if (!is_object(item)) return std::nullopt;
+    const auto members = devices::json_members(item);
+    const auto scheme = devices::json_find(members, "scheme");
+    const auto value = devices::json_find(members, "value");
+    if (!scheme || !value || !is_string(*scheme) || !is_string(*value)) return std::nullopt;
+    return devices::json_unescape(*scheme) + ":" + devices::json_unescape(*value);
+}
+
+Read<std::vector<store::Alias>> aliases_in(std::string_view array,
+                                           const devices::Pseudonymiser& pseudonymiser) {
+    std::vector<store::Alias> aliases;
+    const Mistake wrong =
+        must("'aliases' must be a list of at most " + std::to_string(Profiles::aliases_max) +
+             R"( of "scheme:value" or {"scheme":"..","value":".."})");
+    if (!is_array(array)) return wrong;
+    const auto items = devices::json_items(array, Profiles::aliases_max);
+    if (items.size() > Profiles::aliases_max) return wrong;
+    for (const std::string_view item : items) {
+        const auto text = alias_text(item);
+        auto alias = text ? alias_of(*text, pseudonymiser) : std::nullopt;
+        if (!alias) return wrong;
+        aliases.push_back(std::move(*alias));
+    }
+    return aliases;
+}
+
+bool is_time(std::string_view value) {
+    return is_string(value) && parse_rfc3339(devices::json_unescape(value)).has_value();
+}
+
+std::optional<Mistake> wrong_consents(std::string_view value) {
+    const Mistake wrong =
+        must(R"('consents' must be an object of {"purpose":{"state":"granted|denied|revoked"}}, with times )"
+             "in 'since' and 'until'");
+    if (!is_object(value)) return wrong;
+    const auto consents = devices::json_members(value);
+    if (any_twice(consents)) return wrong;  // granted and denied: which of them?
+    for (const JsonMember& consent : consents) {
+        if (!is_object(consent.value)) return wrong;
+        const auto members = devices::json_members(consent.value);
+        if (any_twice(members)) return wrong;
+        const auto state = devices::json_find(members, "state");
+        constexpr std::array<std::string_view, 3> states = {"granted", "denied", "revoked"};
+        if (!state || !is_string(*state) || !among(devices::json_unescape(*state), states)) return wrong;
+        for (const char* time : {"since", "until"})
+            if (const auto given = devices::json_find(members, time);
+                given && *given != "null" && !is_time(*given))
+                return wrong;
+    }
+    return std::nullopt;
+}
+
+std::optional<Mistake> wrong_member(const std::string& name, std::string_view value) {
+    if (name == "traits" && !is_object(value)) return must("'traits' must be an object");
+    if (name == "segments" && !is_array(value)) return must("'segments' must be a list");
+    if (name == "offers" && !is_array(value)) return must("'offers' must be a list");
+    if (name == "consents") return wrong_consents(value);
+    return std::nullopt;
+}
+
+// Everything but the version. `without`: a member that is of the request, not of the profile.
+Read<store::ProfilePut> put_of(const std::vector<JsonMember>& members, std::string_view id,
+                               const devices::Pseudonymiser& pseudonymiser, std::string_view without = {}) {
+    store::ProfilePut put;
+    put.id = id;
+    put.json = "{";
+    for (const JsonMember& member : members) {
+        const std::string name = devices::json_unescape(member.key);
+        if (name == "aliases" && member.value != "null") {
+            auto aliases = aliases_in(member.value, pseudonymiser);
+            if (!aliases) return aliases.error();
+            put.aliases = std::move(*aliases);
+        } else if (name == "updated") {
+            if (!is_time(member.value)) return must("'updated' must be a time such as 2026-09-21T08:00:00Z");
+            put.updated = *parse_rfc3339(devices::json_unescape(member.value));
+        }
+        if (among(name, not_kept) || (!without.empty() && name == without)) continue;
+        if (auto wrong = wrong_member(name, member.value)) return std::move(*wrong);
+        if (put.json.size() > 1) put.json += ',';
+        put.json += member.key;
+        put.json += ':';
+        put.json += member.value;
+    }
+    put.json += '}';
+    if (put.json.size() > Profiles::json_bytes_max)
+        return Mistake{"a profile is at most " + std::to_string(Profiles::json_bytes_max) + " bytes"};
+    return put;
+}
+
+Mistake no_version() { return {"'version' must be there: a whole number that grows with each change"}; }
+
+Read<store::ProfilePut> put_in(const std::vector<JsonMember>& members, std::string_view id,
+                               const devices::Pseudonymiser& pseudonymiser, std::string_view without = {}) {
+    const auto version = version_in(members);
+    if (!version) return version.error();
+    if (!*version) return no_version();
+    auto put = put_of(members, id, pseudonymiser, without);
+    if (put) put->version = **version;
+    return put;
+}
+
+std::string whole_json(const store::Profile& profile) {
+    std::string out = "{\"aliases\":[";
+    for (const store::Alias& alias : profile.aliases) {
+        if (out.back() != '[') out += ',';
+        append_json_string(out, alias.text);
+    }
+    out += ']';
+    if (profile.json.size() > 2) out += ',' + profile.json.substr(1, profile.json.size() - 2);
+    return out + '}';
+}
+
+Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::string_view id,
+                                   const devices::Pseudonymiser& pseudonymiser,
+                                   std::string_view without = {}) {
+    const auto version = version_in(members);
+    if (!version) return version.error();
+    if (!*version) return no_version();
+    store::ProfilePatch patch;
+    patch.id = id;
+    patch.version = **version;
+    std::string changes = "{";
+    for (const JsonMember& member : members) {
+        const std::string name = devices::json_unescape(member.key);
+        const bool ours = name == "id" || name == "version" || (!without.empty() && name == without);
+        if (ours) continue;
+        if (changes.size() > 1) changes += ',';
+        changes += std::string(member.key) + ':' + std::string(member.value);
+    }
+    changes += '}';
+    patch.edit = [changes = std::move(changes),
+                  &pseudonymiser](const store::Profile& profile) -> Result<store::ProfilePut> {
+        const std::string result = merge_patch(whole_json(profile), changes);
+        auto put = put_of(devices::json_members(result), profile.id, pseudonymiser);
+        if (!put) return fail(Errc::invalid_argument, put.error().words);
+        return std::move(*put);
+    };
+    return patch;
+}
+
+Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::string_view id) {
+    const Mistake wrong{"'from' must be a list of 1 to " + std::to_string(Profiles::merged_max) + " ids"};
+    const auto from = devices::json_find(members, "from");
+    if (!from || !is_array(*from)) return wrong;
+    const auto items = devices::json_items(*from, Profiles::merged_max);
+    if (items.empty() || items.size() > Profiles::merged_max) return wrong;
+    store::ProfileMerge merge{std::string(id), {}};
+    for (const std::string_view item : items) {
+        std::string one = is_string(item) ? devices::json_unescape(item) : std::string();
+        if (!is_profile_id(one)) return wrong;
+        merge.from.push_back(std::move(one));
+    }
+    return merge;
+}
+
+Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::string_view id,
+                                   const devices::Pseudonymiser& pseudonymiser) {
+    const auto version = version_in(members);
+    if (!version) return version.error();
+    store::ProfileErase erase{std::string(id), *version};
+    if (const auto value = devices::json_find(members, "aliases")) {
+        auto aliases = aliases_in(*value, pseudonymiser);
+        if (!aliases) return aliases.error();
+        erase.aliases = std::move(*aliases);
+    }
+    return erase;
+}
+
+// --- what a reader sees
+
+std::string masked(std::string_view value) {
+    constexpr std::size_t shown = 4;
+    if (value.size() <= shown) return "..";
+    std::size_t at = value.size() - shown;
+    while (at < value.size() && (static_cast<unsigned char>(value[at]) & 0xc0) == 0x80)
+        ++at;  // not in a letter
+    return ".." + std::string(value.substr(at));
+}
+
+bool consent(const std::vector<JsonMember>& document, const ProfileView& view, UtcTime now) {
+    const bool otherwise = view.purpose == Purpose::operation || view.unknown_granted;
+    const auto consents = devices::json_find(document, "consents");
+    if (!consents || !is_object(*consents)) return otherwise;
+    const auto one = devices::json_find(devices::json_members(*consents),
+                                        purpose_names[static_cast<std::size_t>(view.purpose)]);
+    if (!one || !is_object(*one)) return otherwise;
+    const auto members = devices::json_members(*one);
+    const auto time = [&](std::string_view name) {
+        const auto value = devices::json_find(members, name);
+        return value && is_string(*value) ? parse_rfc3339(devices::json_unescape(*value)) : std::nullopt;
+    };
+    const auto state = devices::json_find(members, "state");
+    if (!state || *state != "\"granted\"") return false;
+    if (const auto since = time("since"); since && *since > now) return false;
+    if (const auto until = time("until"); until && *until <= now) return false;
+    return true;
+}
+
+bool sees(std::string_view member, const ProfileView& view, bool consented) {
+    if (!view.persons) return false;
+    if (member == "consents") return true;
+    if (!consented) return false;
+    for (const Sight& sight : sights)
+        if (sight.member == member) return sight.purposes[static_cast<std::size_t>(view.purpose)];
+    return true;
+}
+
+std::string aliases_json(const store::Profile& profile, bool whole) {
+    std::string out = "[";
+    for (const store::Alias& alias : profile.aliases) {
+        const std::size_t colon = alias.text.find(':');
+        const std::string value = alias.text.substr(colon + 1);
+        out += out.size() > 1 ? ",{\"scheme\":" : "{\"scheme\":";
+        append_json_string(out, alias.text.substr(0, colon));
+        out += ",\"value\":";
+        append_json_string(out, whole ? value : masked(value));
+        out += '}';
+    }
+    return out + ']';
+}
+
+}  // namespace
+
+bool is_profile_id(std::string_view text) {
+    return !text.empty() && text.size() <= Profiles::id_bytes_max && !among(text, taken_ids) &&
+           std::all_of(text.begin(), text.end(),
+                       [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':'; });
+}
+
+std::optional<store::Alias> alias_of(std::string_view text, const devices::Pseudonymiser& pseudonymiser) {
+    if (text.size() > devices::customer_bytes_max || !devices::is_customer(text)) return std::nullopt;
+    const devices::Customer customer = devices::normalise(text);
+    return store::Alias{pseudonymiser.pseudonym(customer), customer.text()};
+}
+
+Read<store::ProfilePut> profile_put(std::string_view body, std::string_view id,
+                                    const devices::Pseudonymiser& pseudonymiser) {
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    if (auto wrong = other_id(*members, id)) return std::move(*wrong);
+    return put_in(*members, id, pseudonymiser);
+}
+
+Read<store::ProfilePatch> profile_patch(std::string_view body, std::string_view id,
+                                        const devices::Pseudonymiser& pseudonymiser) {
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    if (auto wrong = other_id(*members, id)) return std::move(*wrong);
+    return patch_in(*members, id, pseudonymiser);
+}
+
+Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view id,
+                                        const devices::Pseudonymiser& pseudonymiser) {
+    if (body.empty()) return store::ProfileErase{std::string(id), std::nullopt};
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    return erase_in(*members, id, pseudonymiser);
+}
+
+Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id) {
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    return merge_in(*members, id);
+}
+
+Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser) {
+    const auto members = object_members(line, "a line");
+    if (!members) return members.error();
+    const auto id = id_in(*members);
+    if (!id) return id.error();
+    const auto op = devices::json_find(*members, "op");
+    const std::string word = op && is_string(*op) ? devices::json_unescape(*op) : std::string();
+    const auto any = [](auto read) -> Read<store::ProfileChange> {
+        if (!read) return read.error();
+        return store::ProfileChange(std::move(*read));
+    };
+    if (word == "put") return any(put_in(*members, *id, pseudonymiser, "op"));
+    if (word == "patch") return any(patch_in(*members, *id, pseudonymiser, "op"));
+    if (word == "merge") return any(merge_in(*members, *id));
+    if (word == "delete") return any(erase_in(*members, *id, pseudonymiser));
+    return Mistake{"'op' must be \"put\", \"patch\", \"delete\" or \"merge\""};
+}
+
+Read<std::vector<std::string>> lookup_body(std::string_view body) {
+    const Mistake wrong{R"(the body must be {"any":[..]} with 1 to )" + std::to_string(lookup_aliases_max) +
+                        R"( of "scheme:value")"};
+    const auto members = object_members(body, "the body");
+    if (!members) return wrong;
+    const auto any = devices::json_find(*members, "any");
+    if (!any || !is_array(*any) || members->size() != 1) return wrong;
+    const auto items = devices::json_items(*any, lookup_aliases_max);
+    if (items.empty() || items.size() > lookup_aliases_max) return wrong;
+    std::vector<std::string> aliases;
+    for (const std::string_view item : items) {
+        if (!is_string(item)) return wrong;
+        aliases.push_back(devices::json_unescape(item));
+    }
+    return aliases;
+}
+
+std::optional<Purpose> purpose_named(std::string_view text) {
+    for (std::size_t i = 0; i < purpose_names.size(); ++i)
+        if (purpose_names[i] == text) return static_cast<Purpose>(i);
+    return std::nullopt;
+}
+
+std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now) {
+    const auto document = devices::json_members(profile.json);
+    const bool consented = consent(document, view, now);
+    std::string withheld;
+    const auto withhold = [&](std::string_view name) {
+        if (!withheld.empty()) withheld += ',';
+        append_json_string(withheld, name);
+    };
+    std::string out = "{\"id\":" + json_string(profile.id);
+    if (sees("aliases", view, consented))
+        out += ",\"aliases\":" + aliases_json(profile, view.whole_aliases);
+    else if (!profile.aliases.empty())
+        withhold("aliases");
+    for (const JsonMember& member : document) {
+        const std::string name = devices::json_unescape(member.key);
+        if (!sees(name, view, consented)) {
+            withhold(name);
+            continue;
+        }
+        out += ',';
+        out += member.key;
+        out += ':';
+        out += member.value;
+    }
+    out += ",\"version\":" + std::to_string(profile.version);
+    if (profile.updated.ms != 0) out += ",\"updated\":" + json_string(to_rfc3339(profile.updated));
+    out += ",\"received\":" + json_string(to_rfc3339(profile.received));
+    out += view.stale ? ",\"stale\":true" : ",\"stale\":false";
+    if (!profile.merged_from.empty()) {
+        out += ",\"merged_from\":[";
+        for (const std::string& id : profile.merged_from) {
+            if (out.back() != '[') out += ',';
+            append_json_string(out, id);
+        }
+        out += ']';
+    }
+    return out + ",\"withheld\":[" + withheld + "]}\n";
+}
+
+}  // namespace touchpoint::gateway

@@ -1,0 +1,391 @@
+#include "gateway/profile_routes.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "gateway/core/json_text.hpp"
+#include "gateway/profile_document.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using store::ProfileChange;
+using store::ProfileOutcome;
+using store::Profiles;
+using Verdict = ProfileOutcome::Verdict;
+
+constexpr std::size_t body_bytes_max = Profiles::json_bytes_max + (64u << 10);  // and its aliases
+constexpr std::size_t erasures_default = 100;
+constexpr std::chrono::seconds batch_deadline{120};
+// Between two transactions of a batch. The committer may wait for the same lock, which is not fair: who lets
+// it go and takes it at once gets it.
+constexpr std::chrono::milliseconds breath{1};
+
+HttpResponse bad(std::string_view words) { return problem(400, "bad-request", words); }
+
+HttpResponse busy() {
+    HttpResponse response = problem(503, "busy", "too many profiles are being written; nothing of this was");
+    response.headers.emplace_back("Retry-After", "1");
+    return response;
+}
+
+HttpResponse not_written() {
+    HttpResponse response = problem(503, "store-io", "the cache cannot be written; nothing of this was");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
+struct Told {
+    unsigned status = 200;
+    std::string_view word;  // of what was done, or the problem's type
+    std::string detail;
+};
+
+Told told(const ProfileOutcome& outcome) {
+    const std::string held = std::to_string(outcome.version);
+    switch (outcome.verdict) {
+        case Verdict::created:
+            return {201, "created", {}};
+        case Verdict::replaced:
+            return {200, "replaced", {}};
+        case Verdict::unchanged:
+            return {200, "unchanged", {}};
+        case Verdict::merged:
+            return {200, "merged", {}};
+        case Verdict::erased:
+            return {200, "erased", {}};
+        case Verdict::refused_older:
+            return {409, "older-version", "version " + held + " is here already"};
+        case Verdict::refused_erased:
+            return {410, "erased", "this profile was erased; only a newer version brings it back"};
+        case Verdict::refused_merged:
+            return {409, "merged", "this profile is merged into " + outcome.id};
+        case Verdict::refused_missing:
+            return {404, "not-cached", "no such profile is here; send all of it with PUT"};
+        case Verdict::refused_version:
+            return {412, "other-version", "version " + held + " is here"};
+        case Verdict::refused_loop:
+            return {409, "merge-conflict", outcome.detail};
+        case Verdict::refused_invalid:
+            return {400, "bad-request", outcome.detail};
+    }
+    return {500, "error", {}};
+}
+
+// The members of what was done, without braces.
+std::string members_of(const ProfileOutcome& outcome, std::string_view word) {
+    std::string out =
+        "\"id\":" + json_string(outcome.id) + ",\"outcome\":" + json_string(word) + ",\"version\":";
+    out += outcome.version == store::every_version ? "null" : std::to_string(outcome.version);
+    if (!outcome.reference.empty())
+        out += ",\"reference\":" + json_string(outcome.reference) +
+               ",\"time\":" + json_string(to_rfc3339(outcome.time));
+    return out;
+}
+
+HttpResponse response_to(const ProfileOutcome& outcome) {
+    const Told said = told(outcome);
+    if (outcome.refused()) return problem(said.status, said.word, said.detail);
+    return json_response("{" + members_of(outcome, said.word) + "}\n", said.status);
+}
+
+std::string line_of(std::size_t index, const ProfileOutcome& outcome) {
+    const Told said = told(outcome);
+    std::string out =
+        "{\"index\":" + std::to_string(index) + ",\"status\":" + std::to_string(said.status) + ',';
+    if (!outcome.refused()) return out + members_of(outcome, said.word) + '}';
+    return out + "\"error\":{\"type\":" + json_string(said.word) + ",\"detail\":" + json_string(said.detail) +
+           "}}";
+}
+
+// What became of it on the writer, for loop.
+struct Effects {
+    std::vector<std::pair<std::string, std::vector<std::string>>> arrived;
+    std::vector<std::string> forgotten;
+
+    void note(const ProfileChange& change, const ProfileOutcome& outcome) {
+        forgotten.insert(forgotten.end(), outcome.forgotten.begin(), outcome.forgotten.end());
+        const bool came = outcome.verdict == Verdict::created || outcome.verdict == Verdict::replaced ||
+                          outcome.verdict == Verdict::unchanged;
+        const auto* put = std::get_if<store::ProfilePut>(&change);
+        if (const auto* merge = std::get_if<store::ProfileMerge>(&change); merge && !outcome.refused())
+            for (const std::string& id : merge->from) arrived.emplace_back(id, std::vector<std::string>());
+        if (!came) return;
+        arrived.emplace_back(outcome.id, std::vector<std::string>());
+        if (put == nullptr) return;
+        for (const store::Alias& alias : put->aliases) arrived.back().second.push_back(alias.key);
+    }
+};
+
+void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
+    auto held = std::make_shared<std::pair<Effects, HttpResponse>>(std::move(effects), std::move(response));
+    boost::asio::post(parts.loop, [parts, held, reply] {
+        for (const auto& [id, keys] : held->first.arrived) parts.arrived(id, keys);
+        for (const std::string& key : held->first.forgotten) parts.forgotten(key);
+        reply(std::move(held->second));
+    });
+}
+
+using Made = Read<ProfileChange>;
+using Make = std::function<Made()>;
+
+// `make` reads the body, on the writer.
+void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
+    const bool posted = parts.writer.post([parts, make = std::move(make), reply] {
+        Effects effects;
+        const Made change = make();
+        if (!change) return reply_on_loop(parts, {}, bad(change.error().words), reply);
+        const auto outcomes = parts.profiles.apply({&*change, 1}, parts.clock.utc());
+        if (!outcomes) return reply_on_loop(parts, {}, not_written(), reply);
+        effects.note(*change, outcomes->front());
+        reply_on_loop(parts, std::move(effects), response_to(outcomes->front()), reply);
+    });
+    if (!posted) reply(busy());
+}
+
+// "41", as ETag and If-Match have it; the part behind a minus is of one reader's answer.
+Read<std::optional<std::uint64_t>> only_version(const HttpRequest& request) {
+    std::string_view text = request.header("if-match");
+    if (text.empty()) return std::optional<std::uint64_t>();
+    const Mistake wrong{"If-Match must be one version, such as \"41\""};
+    if (text.size() < 3 || text.front() != '"' || text.back() != '"') return wrong;
+    text = text.substr(1, text.size() - 2);
+    text = text.substr(0, text.find('-'));
+    std::uint64_t version = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return wrong;
+    return std::optional<std::uint64_t>(version);
+}
+
+template <class Change>
+Made conditional(Read<Change> change, std::optional<std::uint64_t> version) {
+    if (!change) return change.error();
+    change->only_version = version;
+    return ProfileChange(std::move(*change));
+}
+
+void put_or_patch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    const auto version = only_version(request);
+    if (!version) return reply(bad(version.error().words));
+    const bool put = request.method == "PUT";
+    write_one(
+        parts,
+        [&parts = parts.pseudonymiser, put, only = *version, id = std::string(request.parameter("id")),
+         body = request.body]() -> Made {
+            return put ? conditional(profile_put(body, id, parts), only)
+                       : conditional(profile_patch(body, id, parts), only);
+        },
+        reply);
+}
+
+void erase(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    std::optional<std::uint64_t> up_to;
+    if (const std::string_view text = request.query_value("version"); !text.empty()) {
+        std::uint64_t version = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+        if (error != std::errc() || end != text.data() + text.size() || version > profile_version_max)
+            return reply(bad("version must be a whole number from 0 to 9007199254740991"));
+        up_to = version;
+    }
+    write_one(
+        parts,
+        [&names = parts.pseudonymiser, up_to, id = std::string(request.parameter("id")),
+         body = request.body]() -> Made {
+            auto wanted = profile_erase(body, id, names);
+            if (!wanted) return wanted.error();
+            if (up_to) wanted->version = up_to;
+            return ProfileChange(std::move(*wanted));
+        },
+        reply);
+}
+
+void merge(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    write_one(
+        parts,
+        [id = std::string(request.parameter("id")), body = request.body]() -> Made {
+            auto wanted = profile_merge(body, id);
+            if (!wanted) return wanted.error();
+            return ProfileChange(std::move(*wanted));
+        },
+        reply);
+}
+
+// --- many
+
+std::vector<std::string_view> lines_of(std::string_view body) {
+    std::vector<std::string_view> lines;
+    while (!body.empty() && lines.size() <= profile_lines_max) {
+        const std::size_t end = std::min(body.find('\n'), body.size());
+        std::string_view line = body.substr(0, end);
+        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (!line.empty()) lines.push_back(line);
+        body.remove_prefix(std::min(end + 1, body.size()));
+    }
+    return lines;
+}
+
+// One batch on its way through the writer.
+class Batch {
+  public:
+    explicit Batch(const ProfileParts& parts) : parts_(parts) {}
+
+    // False: the cache cannot be written; the lines before this are, and the answer would hide it.
+    bool take(const std::vector<std::string_view>& lines) {
+        results_.resize(lines.size());
+        for (std::size_t index = 0; index < lines.size(); ++index) {
+            auto change =
+                lines[index].size() > body_bytes_max
+                    ? Made(Mistake{"a line is at most " + std::to_string(body_bytes_max) + " bytes"})
+                    : profile_line(lines[index], parts_.pseudonymiser);
+            if (!change) {
+                ProfileOutcome outcome;
+                outcome.verdict = Verdict::refused_invalid;
+                outcome.detail = std::move(change.error().words);
+                results_[index] = line_of(index, outcome);
+                continue;
+            }
+            bytes_ += lines[index].size();
+            indexes_.push_back(index);
+            changes_.push_back(std::move(*change));
+            const bool full = changes_.size() == Profiles::changes_max || bytes_ >= bytes_max;
+            if (full && !write()) return false;
+        }
+        return write();
+    }
+    std::string body() const {
+        std::string out = "{\"results\":[";
+        for (const std::string& result : results_) {
+            out += out.back() == '[' ? "\n" : ",\n";
+            out += result;
+        }
+        return out + "]}\n";
+    }
+    Effects& effects() { return effects_; }
+
+  private:
+    static constexpr std::size_t bytes_max = 1u << 20;  // of one transaction
+
+    bool write() {
+        if (changes_.empty()) return true;
+        const auto outcomes = parts_.profiles.apply(changes_, parts_.clock.utc());
+        if (!outcomes) return false;
+        for (std::size_t i = 0; i < changes_.size(); ++i) {
+            effects_.note(changes_[i], (*outcomes)[i]);
+            results_[indexes_[i]] = line_of(indexes_[i], (*outcomes)[i]);
+        }
+        changes_.clear();
+        indexes_.clear();
+        bytes_ = 0;
+        std::this_thread::sleep_for(breath);
+        return true;
+    }
+
+    const ProfileParts& parts_;
+    std::vector<ProfileChange> changes_;
+    std::vector<std::size_t> indexes_;
+    std::size_t bytes_ = 0;
+    std::vector<std::string> results_;
+    Effects effects_;
+};
+
+void batch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    const bool posted = parts.writer.post([parts, body = request.body, reply] {
+        const auto lines = lines_of(body);
+        if (lines.empty() || lines.size() > profile_lines_max)
+            return reply_on_loop(
+                parts, {},
+                bad("the body must be 1 to " + std::to_string(profile_lines_max) + " lines of JSON"), reply);
+        Batch work(parts);
+        HttpResponse response = work.take(lines) ? json_response(work.body()) : not_written();
+        if (response.status == 503)
+            response.body = problem(503, "store-io",
+                                    "the cache cannot be written; a part of this may be. Send "
+                                    "all of it again: what was written is unchanged then")
+                                .body;
+        reply_on_loop(parts, std::move(work.effects()), std::move(response), reply);
+    });
+    if (!posted) reply(busy());
+}
+
+// --- erasures
+
+void list_erasures(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    std::size_t max = erasures_default;
+    for (const auto& [key, value] : request.query) {
+        if (key == "after") continue;
+        const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), max);
+        if (key != "max" || error != std::errc() || end != value.data() + value.size() || max == 0 ||
+            max > Profiles::erasures_page_max)
+            return reply(
+                bad("the parameters here are after, a page's 'next', and max, a number from 1 to 1000"));
+    }
+    const auto page = parts.profiles.erasures(request.query_value("after"), max);
+    if (!page && page.error().code == Errc::invalid_argument)
+        return reply(bad("after must be the 'next' of the page before"));
+    if (!page) return reply(problem(503, "store-io", "the cache cannot be read"));
+    std::string out = "{\"erasures\":[";
+    for (const store::Erasure& one : page->rows) {
+        out += out.back() == '[' ? "\n" : ",\n";
+        out += "{\"reference\":" + json_string(one.reference) + ",\"version\":" +
+               (one.version == store::every_version ? "null" : std::to_string(one.version)) +
+               ",\"time\":" + json_string(to_rfc3339(one.time)) + '}';
+    }
+    out += "],\"next\":" + (page->next.empty() ? "null" : json_string(page->next)) + "}\n";
+    reply(json_response(std::move(out)));
+}
+
+using Handler = void (*)(const ProfileParts&, const HttpRequest&, const Reply&);
+
+Route route(const ProfileParts& parts, std::string method, std::string path, Handler handler,
+            std::string_view parameter = {}) {
+    Route made;
+    made.method = std::move(method);
+    made.path = std::move(path);
+    made.roles = {Role::platform};
+    made.handler = [parts, handler, parameter](const HttpRequest& request, const Reply& reply) {
+        for (const auto& [key, value] : request.query)
+            if (parameter.empty() || key != parameter)
+                return reply(bad("this path does not take such a parameter"));
+        if (!request.parameters.empty() && !is_profile_id(request.parameter("id")))
+            return reply(
+                bad("a profile's id is 1 to 128 visible ASCII characters without / and :, and not batch, "
+                    "lookup or wanted"));
+        if (!request.parameters.empty() && request.body.size() > body_bytes_max)
+            return reply(problem(413, "body-too-large", "a profile is not so large"));
+        handler(parts, request, reply);
+    };
+    return made;
+}
+
+}  // namespace
+
+Route erasures_route(const ProfileParts& parts) {
+    Route made;
+    made.method = "GET";
+    made.path = "/v1/erasures";
+    made.roles = {Role::platform, Role::technician};
+    made.handler = [parts](const HttpRequest& request, const Reply& reply) {
+        list_erasures(parts, request, reply);
+    };
+    return made;
+}
+
+std::vector<Route> profile_routes(const ProfileParts& parts) {
+    const std::string one = "/v1/profiles/{id}";
+    std::vector<Route> routes = {
+        route(parts, "POST", "/v1/profiles/batch", batch), route(parts, "PUT", one, put_or_patch),
+        route(parts, "PATCH", one, put_or_patch),          route(parts, "DELETE", one, erase, "version"),
+        route(parts, "POST", one + "/merge", merge),       erasures_route(parts)};
+    routes.front().deadline = batch_deadline;
+    return routes;
+}
+
+}  // namespace touchpoint::gateway

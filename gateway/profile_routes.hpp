@@ -1,0 +1,47 @@
+// Profiles as the platform writes them: put, patch, erase, merge, many at once; and the list of erasures. An
+// answer means that a power cut cannot take it back.
+//
+// On the wire: uplink/README.md, "Profiles down".
+//
+// Threads: handlers on loop; bodies are read and rows are written on `writer`, which does nothing else.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "devices/pseudonym.hpp"
+#include "gateway/core/clock.hpp"
+#include "gateway/http.hpp"
+#include "store/profiles.hpp"
+#include "store/worker.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace touchpoint::gateway {
+
+// All of it outlives the routes, and `writer` ends before the others do.
+struct ProfileParts {
+    boost::asio::io_context& loop;
+    store::Worker& writer;
+    store::Profiles& profiles;
+    const devices::Pseudonymiser& pseudonymiser;
+    const Clock& clock;
+    // On loop, before the answer: these led to nobody before, or may have.
+    std::function<void(const std::string& id, const std::vector<std::string>& alias_keys)> arrived;
+    // On loop, before the answer: the vault has forgotten these.
+    std::function<void(const std::string& alias_key)> forgotten;
+};
+
+// PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge, POST /v1/profiles/batch, and
+// GET /v1/erasures.
+std::vector<Route> profile_routes(const ProfileParts& parts);
+// GET /v1/erasures alone, for a listener that serves technicians.
+Route erasures_route(const ProfileParts& parts);
+
+inline constexpr std::size_t profile_lines_max =
+    10'000;  // of one batch; its bytes: the listener's body limit
+
+}  // namespace touchpoint::gateway

@@ -1,0 +1,455 @@
+#include "store/profile_editing.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "gateway/core/assert.hpp"
+#include "store/bytes.hpp"
+#include "store/keys.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+using Verdict = ProfileOutcome::Verdict;
+
+constexpr std::size_t key_bytes = 32;
+constexpr std::size_t pseudonym_bytes = 29;
+constexpr std::uint64_t alias_cost = row_cost(pseudonym_bytes, key_bytes);
+constexpr std::uint64_t touched_cost = row_cost(key_bytes, 8);
+
+template <class Number>
+std::string little(Number number) {
+    std::string out;
+    append_little(out, static_cast<std::uint64_t>(number));
+    return out;
+}
+
+bool holds(const std::vector<Alias>& aliases, std::string_view key) {
+    return std::any_of(aliases.begin(), aliases.end(), [&](const Alias& a) { return a.key == key; });
+}
+bool holds(const ProfileBody& body, std::string_view key) {
+    return holds(body.aliases, key) ||
+           std::any_of(body.merged_in.begin(), body.merged_in.end(),
+                       [&](const MergedIn& one) { return holds(one.aliases, key); });
+}
+
+std::vector<Alias> each_once(const std::vector<Alias>& aliases) {
+    std::vector<Alias> out;
+    for (const Alias& alias : aliases)
+        if (!holds(out, alias.key)) out.push_back(alias);
+    return out;
+}
+
+std::vector<std::string> alias_keys(const ProfileBody& body) {
+    std::vector<std::string> keys;
+    for (const Alias& alias : body.aliases) keys.push_back(alias.key);
+    for (const MergedIn& one : body.merged_in)
+        for (const Alias& alias : one.aliases) keys.push_back(alias.key);
+    std::sort(keys.begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    return keys;
+}
+
+// Never below nothing: rows that do not open any more may have been counted as something else.
+void less(std::uint64_t& count, std::uint64_t by) { count -= std::min(count, by); }
+
+ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t version = 0,
+                       std::string detail = {}) {
+    ProfileOutcome out;
+    out.verdict = verdict;
+    out.id = id;
+    out.version = version;
+    out.detail = std::move(detail);
+    return out;
+}
+
+}  // namespace
+
+// --- LMDB, with the first error kept
+
+std::optional<std::string> ProfileEditing::get(Table table, std::string_view key) {
+    if (error_) return std::nullopt;
+    const auto found = parts_.txn.get(table, key);
+    if (!found) return error_ = found.error(), std::nullopt;
+    if (!*found) return std::nullopt;
+    return std::string(**found);
+}
+
+std::optional<std::pair<std::string, std::string>> ProfileEditing::seek(Table table, std::string_view key) {
+    if (error_) return std::nullopt;
+    const auto found = parts_.txn.seek(table, key);
+    if (!found) return error_ = found.error(), std::nullopt;
+    if (!*found) return std::nullopt;
+    return std::pair(std::string((*found)->key), std::string((*found)->value));
+}
+
+void ProfileEditing::write(Table table, std::string_view key, std::string_view value) {
+    if (error_) return;
+    if (const auto put = parts_.txn.put(table, key, value); !put) error_ = put.error();
+}
+
+void ProfileEditing::remove(Table table, std::string_view key) {
+    if (error_) return;
+    if (const auto erased = parts_.txn.erase(table, key); !erased) error_ = erased.error();
+}
+
+// --- rows
+
+std::string ProfileEditing::key_of(std::string_view id) const { return keyed_hash(parts_.key, id); }
+
+std::optional<ProfileEditing::Row> ProfileEditing::load(std::string key) {
+    const auto value = get(parts_.tables.profiles, key);
+    if (!value) return std::nullopt;
+    Row row;
+    row.bytes = value->size();
+    // One that is not ours is live and does not open: it counts as not there, and is written over.
+    if (const auto head = read_profile_head(*value)) row.head = *head;
+    if (row.head.kind == ProfileKind::live) row.body = open_live_row(parts_.box, key, *value);
+    if (row.head.kind == ProfileKind::merged)
+        row.survivor = open_merged_row(parts_.box, key, *value).value_or("");
+    row.key = std::move(key);
+    return row;
+}
+
+void ProfileEditing::write_live(const std::string& key, const ProfileHead& head, const ProfileBody& body,
+                                std::size_t bytes_before) {
+    const std::string row = live_row(parts_.box, key, head, body);
+    write(parts_.tables.profiles, key, row);
+    if (bytes_before != 0) less(parts_.counts.bytes, row_cost(key_bytes, bytes_before));
+    parts_.counts.bytes += row_cost(key_bytes, row.size());
+}
+
+void ProfileEditing::write_merged(const std::string& key, const ProfileHead& head, std::string_view survivor,
+                                  std::size_t bytes_before) {
+    const std::string row = merged_row(parts_.box, key, head, survivor);
+    write(parts_.tables.profiles, key, row);
+    if (bytes_before != 0) less(parts_.counts.bytes, row_cost(key_bytes, bytes_before));
+    parts_.counts.bytes += row_cost(key_bytes, row.size());
+}
+
+void ProfileEditing::drop_row(const Row& row) {
+    remove(parts_.tables.profiles, row.key);
+    if (row.head.kind == ProfileKind::erased) return;  // counted as an erasure
+    less(parts_.counts.bytes, row_cost(key_bytes, row.bytes));
+    if (row.head.kind == ProfileKind::merged) {
+        less(parts_.counts.merged, 1);
+    } else {
+        less(parts_.counts.live, 1);
+        less(parts_.counts.bytes, touched_cost);
+        remove(parts_.tables.touched, row.key);
+    }
+}
+
+// A profile with everything that leads to it.
+void ProfileEditing::drop_live(const Row& row, bool vault, std::vector<std::string>* forgotten) {
+    if (row.body) {
+        for (const std::string& alias : alias_keys(*row.body)) {
+            if (!release(alias, row.key)) continue;
+            if (vault) remove(parts_.tables.vault, alias);
+            if (forgotten != nullptr) forgotten->push_back(alias);
+        }
+        for (const MergedIn& one : row.body->merged_in)
+            if (const auto merged = load(key_of(one.id)); merged && merged->head.kind == ProfileKind::merged)
+                drop_row(*merged);
+    }
+    drop_row(row);
+}
+
+void ProfileEditing::write_tombstone(const std::string& key, std::uint64_t version) {
+    write(parts_.tables.profiles, key, erased_row({ProfileKind::erased, version, now_, now_}));
+    std::string place;
+    append_big(place, static_cast<std::uint64_t>(now_.ms));
+    place += key;
+    if (!get(parts_.tables.erasures, place)) ++parts_.counts.erasures;
+    write(parts_.tables.erasures, place, little(version));
+}
+
+// --- aliases
+
+bool ProfileEditing::release(const std::string& alias_key, const std::string& key) {
+    if (get(parts_.tables.aliases, alias_key) != key) return false;
+    remove(parts_.tables.aliases, alias_key);
+    less(parts_.counts.bytes, alias_cost);
+    return true;
+}
+
+void ProfileEditing::take_from(const std::string& alias_key, const std::string& key) {
+    const auto row = load(key);
+    if (!row || !row->live()) return;
+    ProfileBody body = *row->body;
+    const auto is_it = [&](const Alias& alias) { return alias.key == alias_key; };
+    std::erase_if(body.aliases, is_it);
+    for (MergedIn& one : body.merged_in) std::erase_if(one.aliases, is_it);
+    write_live(key, row->head, body, row->bytes);
+}
+
+void ProfileEditing::claim(const Alias& alias, const std::string& key) {
+    const auto holder = get(parts_.tables.aliases, alias.key);
+    if (holder == key) return;
+    if (holder)
+        take_from(alias.key, *holder);
+    else
+        parts_.counts.bytes += alias_cost;
+    write(parts_.tables.aliases, alias.key, key);
+}
+
+// --- changes
+
+ProfileOutcome ProfileEditing::change(const ProfileChange& change) {
+    if (const auto* wanted = std::get_if<ProfilePut>(&change)) return put(*wanted);
+    if (const auto* wanted = std::get_if<ProfilePatch>(&change)) return patch(*wanted);
+    if (const auto* wanted = std::get_if<ProfileErase>(&change)) return erase(*wanted);
+    return merge(std::get<ProfileMerge>(change));
+}
+
+ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
+    auto row = load(key_of(wanted.id));
+    const std::uint64_t held = row ? row->head.version : 0;
+    if (row && row->head.kind == ProfileKind::erased && wanted.version <= held)
+        return refused(Verdict::refused_erased, wanted.id, held);
+    if (row && row->head.kind == ProfileKind::merged)
+        return refused(Verdict::refused_merged, row->survivor, held);
+    const bool live = row && row->live();
+    const bool repeat = live && wanted.version == held;
+    if (wanted.only_version && !repeat && (!live || held != *wanted.only_version))
+        return refused(Verdict::refused_version, wanted.id, held);
+    if (live && wanted.version < held) return refused(Verdict::refused_older, wanted.id, held);
+
+    ProfileOutcome out;
+    out.id = wanted.id;
+    out.version = wanted.version;
+    if (repeat) {
+        // Whoever says it again says that it is still so.
+        row->head.received = now_;
+        write_live(row->key, row->head, *row->body, row->bytes);
+        out.verdict = Verdict::unchanged;
+        return out;
+    }
+    out.verdict = live ? Verdict::replaced : Verdict::created;
+    if (!row) {
+        row.emplace();
+        row->key = key_of(wanted.id);
+    }
+    replace(std::move(*row), live, wanted);
+    return out;
+}
+
+void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) {
+    ProfileBody body;
+    body.id = wanted.id;
+    body.aliases = each_once(wanted.aliases);
+    body.json = wanted.json;
+    if (was_there) {
+        body.merged_in = row.body->merged_in;
+        for (const Alias& alias : row.body->aliases)
+            if (!holds(body, alias.key)) release(alias.key, row.key);
+    } else {
+        // What was here (a tombstone, bytes that do not open) goes without a trace of its own.
+        if (row.bytes != 0) drop_row(row);
+        row.bytes = 0;
+        ++parts_.counts.live;
+        parts_.counts.bytes += touched_cost;
+        write(parts_.tables.touched, row.key, little(now_.ms));
+    }
+    for (const Alias& alias : body.aliases) claim(alias, row.key);
+    write_live(row.key, {ProfileKind::live, wanted.version, wanted.updated, now_}, body, row.bytes);
+}
+
+ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
+    const auto row = load(key_of(wanted.id));
+    if (!row) return refused(Verdict::refused_missing, wanted.id);
+    if (row->head.kind == ProfileKind::erased)
+        return refused(Verdict::refused_erased, wanted.id, row->head.version);
+    if (row->head.kind == ProfileKind::merged)
+        return refused(Verdict::refused_merged, row->survivor, row->head.version);
+    if (!row->live()) return refused(Verdict::refused_missing, wanted.id);
+    ProfilePut result;
+    if (wanted.version > row->head.version) {
+        Profile now;
+        now.id = wanted.id;
+        now.version = row->head.version;
+        now.updated = row->head.updated;
+        now.received = row->head.received;
+        now.json = row->body->json;
+        now.aliases = row->body->aliases;
+        auto edited = wanted.edit(now);
+        if (!edited)
+            return refused(Verdict::refused_invalid, wanted.id, row->head.version, edited.error().context);
+        result = std::move(*edited);
+    }
+    result.id = wanted.id;
+    result.version = wanted.version;
+    result.only_version = wanted.only_version;
+    return put(result);
+}
+
+ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
+    ProfileOutcome out;
+    out.verdict = Verdict::erased;
+    out.id = wanted.id;
+    out.time = now_;
+    for (const Alias& alias : wanted.aliases) {
+        remove(parts_.tables.vault, alias.key);
+        out.forgotten.push_back(alias.key);
+    }
+    auto row = load(key_of(wanted.id));
+    const std::string own = row ? row->key : key_of(wanted.id);
+    out.version = wanted.version.value_or(row ? 0 : every_version);
+    if (row) out.version = std::max(out.version, row->head.version);
+    if (row && row->head.kind == ProfileKind::erased && out.version == row->head.version) {
+        out.time = row->head.updated;  // said again
+        return out;
+    }
+    // Whoever was merged into somebody is that person: all of him goes.
+    if (row && row->head.kind == ProfileKind::merged && !row->survivor.empty()) {
+        const auto survivor = load(key_of(row->survivor));
+        if (survivor && survivor->live()) row = survivor;
+    }
+    if (row) {
+        if (row->head.kind == ProfileKind::live) {
+            drop_live(*row, true, &out.forgotten);
+            if (row->key != own) write_tombstone(row->key, row->head.version);
+            if (row->body)
+                for (const MergedIn& one : row->body->merged_in)
+                    if (const std::string key = key_of(one.id); key != own) write_tombstone(key, one.version);
+        } else {
+            drop_row(*row);
+        }
+    }
+    write_tombstone(own, out.version);
+    return out;
+}
+
+std::optional<ProfileOutcome> ProfileEditing::merge_refused(const Row& survivor, const std::vector<Row>& from,
+                                                            const std::vector<std::string>& ids) const {
+    std::size_t merged = survivor.body->merged_in.size();
+    std::size_t aliases = alias_keys(*survivor.body).size();
+    const auto loop = [&](const std::string& words) {
+        return refused(Verdict::refused_loop, survivor.body->id, survivor.head.version, words);
+    };
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        const Row& row = from[i];
+        if (row.key == survivor.key) return loop(ids[i] + " is the survivor itself");
+        if (row.head.kind == ProfileKind::erased)
+            return refused(Verdict::refused_erased, ids[i], row.head.version);
+        // One that was merged into another of them comes with that.
+        if (row.head.kind == ProfileKind::merged && row.survivor != survivor.body->id &&
+            std::find(ids.begin(), ids.end(), row.survivor) == ids.end())
+            return loop(ids[i] + " is merged into another profile already");
+        merged += 1 + (row.body ? row.body->merged_in.size() : 0);
+        aliases += row.body ? alias_keys(*row.body).size() : 0;
+    }
+    if (merged > Profiles::merged_max || aliases > Profiles::aliases_max)
+        return refused(Verdict::refused_invalid, survivor.body->id, survivor.head.version,
+                       "one profile is made of at most " + std::to_string(Profiles::merged_max) +
+                           ", with at most " + std::to_string(Profiles::aliases_max) + " aliases");
+    return std::nullopt;
+}
+
+ProfileOutcome ProfileEditing::merge(const ProfileMerge& wanted) {
+    auto survivor = load(key_of(wanted.id));
+    if (!survivor || (survivor->head.kind == ProfileKind::live && !survivor->body))
+        return refused(Verdict::refused_missing, wanted.id);
+    if (survivor->head.kind == ProfileKind::erased)
+        return refused(Verdict::refused_erased, wanted.id, survivor->head.version);
+    if (survivor->head.kind == ProfileKind::merged)
+        return refused(Verdict::refused_merged, survivor->survivor, survivor->head.version);
+
+    std::vector<std::string> ids;
+    std::vector<Row> from;
+    for (const std::string& id : wanted.from) {
+        if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
+        Row row;
+        row.key = key_of(id);
+        if (auto found = load(row.key)) row = std::move(*found);
+        ids.push_back(id);
+        from.push_back(std::move(row));
+    }
+    // Before the first row is written: a merge is done as a whole or not at all.
+    if (auto no = merge_refused(*survivor, from, ids)) return std::move(*no);
+
+    ProfileOutcome out;
+    out.id = wanted.id;
+    out.version = survivor->head.version;
+    out.verdict = Verdict::unchanged;
+    ProfileBody body = *survivor->body;
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        const Row& row = from[i];
+        if (row.head.kind == ProfileKind::merged) continue;
+        out.verdict = Verdict::merged;
+        MergedIn one{ids[i], row.head.version, {}};
+        if (row.body) {
+            one.aliases = row.body->aliases;
+            for (const std::string& alias : alias_keys(*row.body))
+                write(parts_.tables.aliases, alias, survivor->key);
+            for (const MergedIn& older : row.body->merged_in) {
+                const auto merged = load(key_of(older.id));
+                if (merged && merged->head.kind == ProfileKind::merged)
+                    write_merged(merged->key, merged->head, wanted.id, merged->bytes);
+                body.merged_in.push_back(older);
+            }
+        }
+        if (row.bytes != 0) drop_row(row);
+        write_merged(row.key, {ProfileKind::merged, row.head.version, row.head.updated, now_}, wanted.id, 0);
+        ++parts_.counts.merged;
+        body.merged_in.push_back(std::move(one));
+    }
+    if (out.verdict == Verdict::merged) write_live(survivor->key, survivor->head, body, survivor->bytes);
+    return out;
+}
+
+// --- room
+
+bool ProfileEditing::evict(std::string& sweep) {
+    std::string oldest;
+    auto oldest_ms = std::numeric_limits<std::uint64_t>::max();
+    bool from_the_beginning = sweep.empty();
+    for (int seen = 0; seen < sample && !error_; ++seen) {
+        const auto row = seek(parts_.tables.touched, sweep);
+        if (!row) {
+            sweep.clear();
+            if (from_the_beginning) break;
+            from_the_beginning = true;
+            continue;
+        }
+        const std::uint64_t ms =
+            row->second.size() == 8 ? ByteReader(row->second).little<std::uint64_t>() : 0;
+        if (ms < oldest_ms) oldest_ms = ms, oldest = row->first;
+        sweep = row->first + '\0';
+    }
+    if (oldest.empty() || error_) return false;
+    if (const auto row = load(oldest); row && row->head.kind == ProfileKind::live)
+        drop_live(*row, false, nullptr);
+    else
+        remove(parts_.tables.touched, oldest);
+    return !error_;
+}
+
+void ProfileEditing::forget_erasures(std::uint64_t erasures_max) {
+    for (std::size_t gone = 0; parts_.counts.erasures > erasures_max && gone < forgotten_at_once; ++gone) {
+        const auto row = seek(parts_.tables.erasures, {});
+        if (!row) return;
+        if (row->first.size() == 8 + key_bytes) {
+            const std::string key = row->first.substr(8);
+            const auto held = load(key);
+            // One that was erased again later has a row of its own.
+            const bool this_one =
+                held && held->head.kind == ProfileKind::erased &&
+                static_cast<std::uint64_t>(held->head.updated.ms) == read_big<std::uint64_t>(row->first);
+            if (this_one) remove(parts_.tables.profiles, key);
+        }
+        remove(parts_.tables.erasures, row->first);
+        less(parts_.counts.erasures, 1);
+    }
+}
+
+void ProfileEditing::write_counts() {
+    std::string row;
+    for (const std::uint64_t number :
+         {parts_.counts.live, parts_.counts.merged, parts_.counts.erasures, parts_.counts.bytes})
+        append_little(row, number);
+    write(parts_.tables.profile_counts, "counts", row);
+}
+
+}  // namespace touchpoint::store

@@ -1,0 +1,89 @@
+// One transaction's work on the profile cache: each change in turn sees what those before it did. Behind
+// store/profiles.hpp.
+//
+// The first error of LMDB stays (`error()`), and nothing is done after it: whoever began the transaction
+// looks once, at its end, and takes all of it back.
+//
+// Threads: that of its transaction.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/cache.hpp"
+#include "store/environment.hpp"
+#include "store/profiles.hpp"
+
+namespace touchpoint::store {
+
+class ProfileEditing {
+  public:
+    using Counts = Profiles::Counts;
+    struct Parts {
+        Transaction& txn;
+        const Cache::Tables& tables;
+        const SealedBox& box;
+        const std::string& key;
+        Counts& counts;
+    };
+    ProfileEditing(Parts parts, UtcTime now) : parts_(parts), now_(now) {}
+
+    ProfileOutcome change(const ProfileChange& change);
+    // The profile that was not read for longest, of those behind `sweep`, leaves; `sweep` moves on. False:
+    // there is none.
+    bool evict(std::string& sweep);
+    void forget_erasures(std::uint64_t erasures_max);
+    void write_counts();
+    std::optional<Error> error() const { return error_; }
+
+    // Rows that are looked at to find one that may leave.
+    static constexpr int sample = 32;
+    static constexpr std::size_t forgotten_at_once = 64;
+
+  private:
+    struct Row {
+        std::string key;
+        ProfileHead head;
+        std::size_t bytes = 0;            // of the value
+        std::optional<ProfileBody> body;  // of a live one that opens
+        std::string survivor;             // of a merged one that opens
+        bool live() const { return head.kind == ProfileKind::live && body.has_value(); }
+    };
+
+    ProfileOutcome put(const ProfilePut& wanted);
+    ProfileOutcome patch(const ProfilePatch& wanted);
+    ProfileOutcome erase(const ProfileErase& wanted);
+    ProfileOutcome merge(const ProfileMerge& wanted);
+    std::optional<ProfileOutcome> merge_refused(const Row& survivor, const std::vector<Row>& from,
+                                                const std::vector<std::string>& ids) const;
+    void replace(Row row, bool was_there, const ProfilePut& wanted);
+
+    std::string key_of(std::string_view id) const;
+    std::optional<Row> load(std::string key);
+    void write_live(const std::string& key, const ProfileHead& head, const ProfileBody& body,
+                    std::size_t bytes_before);
+    void write_merged(const std::string& key, const ProfileHead& head, std::string_view survivor,
+                      std::size_t bytes_before);
+    // Neither aliases nor the rows of those merged into it.
+    void drop_row(const Row& row);
+    void drop_live(const Row& row, bool vault, std::vector<std::string>* forgotten);
+    void write_tombstone(const std::string& key, std::uint64_t version);
+    void claim(const Alias& alias, const std::string& key);
+    // False: it leads to another profile by now.
+    bool release(const std::string& alias_key, const std::string& key);
+    void take_from(const std::string& alias_key, const std::string& key);
+
+    std::optional<std::string> get(Table table, std::string_view key);
+    std::optional<std::pair<std::string, std::string>> seek(Table table, std::string_view key);
+    void write(Table table, std::string_view key, std::string_view value);
+    void remove(Table table, std::string_view key);
+
+    Parts parts_;
+    UtcTime now_;
+    std::optional<Error> error_;
+};
+
+}  // namespace touchpoint::store

@@ -1,0 +1,126 @@
+#include "store/profile_rows.hpp"
+
+#include "gateway/core/assert.hpp"
+#include "store/bytes.hpp"
+
+namespace touchpoint::store {
+namespace {
+
+constexpr std::uint8_t format = 1;
+
+std::string head_bytes(const ProfileHead& head) {
+    std::string out;
+    append_little(out, format);
+    append_little(out, static_cast<std::uint8_t>(head.kind));
+    append_little(out, head.version);
+    append_little(out, static_cast<std::uint64_t>(head.updated.ms));
+    append_little(out, static_cast<std::uint64_t>(head.received.ms));
+    TP_ASSERT(out.size() == profile_head_bytes);
+    return out;
+}
+
+// A row that was copied to another key, or whose head was changed, does not open.
+std::string context_of(std::string_view key, std::string_view head) {
+    return "profile" + std::string(key) + std::string(head);
+}
+
+std::string sealed_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
+                       std::string_view plain) {
+    std::string row = head_bytes(head);
+    const std::string sealed = box.seal(plain, context_of(key, row));
+    return row += sealed;
+}
+
+std::optional<std::string> opened(const SealedBox& box, std::string_view key, std::string_view row,
+                                  ProfileKind kind) {
+    const auto head = read_profile_head(row);
+    if (!head || head->kind != kind) return std::nullopt;
+    auto plain = box.open(row.substr(profile_head_bytes), context_of(key, row.substr(0, profile_head_bytes)));
+    if (!plain) return std::nullopt;
+    return std::move(*plain);
+}
+
+void append_aliases(std::string& out, const std::vector<Alias>& aliases) {
+    append_little(out, static_cast<std::uint32_t>(aliases.size()));
+    for (const Alias& alias : aliases) {
+        append_text(out, alias.key);
+        append_text(out, alias.text);
+    }
+}
+
+std::vector<Alias> read_aliases(ByteReader& in) {
+    std::vector<Alias> aliases;
+    for (auto count = in.little<std::uint32_t>(); count > 0 && in.ok(); --count) {
+        const std::string_view key = in.text();
+        const std::string_view text = in.text();
+        aliases.push_back({std::string(key), std::string(text)});
+    }
+    return aliases;
+}
+
+}  // namespace
+
+std::string live_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
+                     const ProfileBody& body) {
+    TP_ASSERT(head.kind == ProfileKind::live);
+    std::string plain;
+    append_text(plain, body.id);
+    append_aliases(plain, body.aliases);
+    append_little(plain, static_cast<std::uint32_t>(body.merged_in.size()));
+    for (const MergedIn& one : body.merged_in) {
+        append_text(plain, one.id);
+        append_little(plain, one.version);
+        append_aliases(plain, one.aliases);
+    }
+    append_text(plain, body.json);
+    return sealed_row(box, key, head, plain);
+}
+
+std::string merged_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
+                       std::string_view survivor) {
+    TP_ASSERT(head.kind == ProfileKind::merged);
+    return sealed_row(box, key, head, survivor);
+}
+
+std::string erased_row(const ProfileHead& head) {
+    TP_ASSERT(head.kind == ProfileKind::erased);
+    return head_bytes(head);
+}
+
+std::optional<ProfileHead> read_profile_head(std::string_view row) {
+    ByteReader in(row);
+    const auto version = in.little<std::uint8_t>();
+    const auto kind = in.little<std::uint8_t>();
+    ProfileHead head;
+    head.version = in.little<std::uint64_t>();
+    head.updated.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    head.received.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    if (!in.ok() || version != format || kind < 1 || kind > 3) return std::nullopt;
+    head.kind = static_cast<ProfileKind>(kind);
+    return head;
+}
+
+std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view key, std::string_view row) {
+    const auto plain = opened(box, key, row, ProfileKind::live);
+    if (!plain) return std::nullopt;
+    ByteReader in(*plain);
+    ProfileBody body;
+    body.id = in.text();
+    body.aliases = read_aliases(in);
+    for (auto count = in.little<std::uint32_t>(); count > 0 && in.ok(); --count) {
+        MergedIn one;
+        one.id = in.text();
+        one.version = in.little<std::uint64_t>();
+        one.aliases = read_aliases(in);
+        body.merged_in.push_back(std::move(one));
+    }
+    body.json = in.text();
+    if (!in.ok() || !in.at_end()) return std::nullopt;
+    return body;
+}
+
+std::optional<std::string> open_merged_row(const SealedBox& box, std::string_view key, std::string_view row) {
+    return opened(box, key, row, ProfileKind::merged);
+}
+
+}  // namespace touchpoint::store

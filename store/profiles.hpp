@@ -1,0 +1,211 @@
+// The profile cache: what the platform says about customers, for every touchpoint, also while it is away.
+//
+//     platform ──put, patch, merge, erase──> apply() ──> rows in `cache` ──> by_id(), by_alias() ──> till
+//
+// Promised
+//   An older version never wins; the same version again changes nothing but the time it was heard of last.
+//   An alias leads to one profile: the last put that lists it has it. A merged id and its aliases lead to the
+//   survivor, in one step: merges cannot loop.
+//   An erased profile stays erased for every put of the version that was erased, or an older one.
+//   What apply() has returned survives a power cut.
+//   No id and no alias stands on the disk outside a sealed text.
+// Not promised
+//   A profile stays: above `bytes_max` those that were not read for longest leave, with their version. Which
+//   is the oldest is known to `touch_step`, and among the next 32 rows. A row that does not open (another
+//   key, changed bytes) is as if it were not there.
+//
+// Threads: reads from any thread, without a lock beside LMDB's; apply() and write_touches() from one at a
+// time. On disk: store/README.md, "cache".
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "gateway/core/clock.hpp"
+#include "gateway/core/result.hpp"
+#include "store/profile_rows.hpp"
+
+namespace touchpoint::store {
+
+class Cache;
+class Transaction;
+
+struct Profile {
+    std::string id;
+    std::uint64_t version = 0;
+    UtcTime updated;
+    UtcTime received;
+    std::string json;            // one object without id, aliases, version, updated
+    std::vector<Alias> aliases;  // its own and those of the profiles merged into it, each once
+    std::vector<std::string> merged_from;
+};
+
+struct ProfileLook {
+    enum class Kind { missing, found, erased };
+    Kind kind = Kind::missing;
+    Profile profile;         // only when found
+    bool by_merged = false;  // the id that was asked for is one of profile.merged_from
+};
+
+struct ProfilePut {
+    std::string id;
+    std::uint64_t version = 0;
+    UtcTime updated;
+    std::vector<Alias> aliases;
+    std::string json;
+    std::optional<std::uint64_t> only_version;  // only when this version is held
+};
+struct ProfilePatch {
+    std::string id;
+    std::uint64_t version = 0;  // of the result
+    std::optional<std::uint64_t> only_version;
+    // What becomes of the profile. Fails with invalid_argument; the context says what is wrong with the
+    // patch.
+    std::function<Result<ProfilePut>(const Profile&)> edit;
+};
+struct ProfileErase {
+    std::string id;
+    // Up to which version a put is too late, at least the one that is held. Without: of a profile that is not
+    // held, every version.
+    std::optional<std::uint64_t> version;
+    // Of this person, also where the cache does not know it (any more): their vault rows go, too.
+    std::vector<Alias> aliases{};
+};
+struct ProfileMerge {
+    std::string id;  // the survivor
+    std::vector<std::string> from;
+};
+using ProfileChange = std::variant<ProfilePut, ProfilePatch, ProfileErase, ProfileMerge>;
+
+struct ProfileOutcome {
+    enum class Verdict {
+        created,
+        replaced,
+        unchanged,  // this version was here already
+        merged,
+        erased,
+        refused_older,
+        refused_erased,
+        refused_merged,   // `id` names the survivor
+        refused_missing,  // a patch, or a survivor, that is not held
+        refused_version,  // only_version is not the one that is held
+        refused_loop,     // a merge against one that was made before; `detail` says which
+        refused_invalid,  // `detail` says why
+    };
+    Verdict verdict = Verdict::unchanged;
+    std::string id;
+    std::uint64_t version = 0;  // that is held now
+    std::string detail;
+    std::string reference;  // of an erasure
+    UtcTime time;           // of an erasure
+    // Keys of aliases whose vault rows went: whoever remembers that they are in the vault must forget it.
+    std::vector<std::string> forgotten;
+
+    bool refused() const { return verdict >= Verdict::refused_older; }
+};
+
+inline constexpr std::uint64_t every_version = UINT64_MAX;  // of an erasure
+
+struct Erasure {
+    UtcTime time;
+    std::string reference;  // 32 hex digits: the beginning of the profile's key
+    std::uint64_t version = 0;
+};
+struct ErasurePage {
+    std::vector<Erasure> rows;  // oldest first
+    std::string next;           // empty: these were the last
+};
+
+struct ProfileStats {
+    std::uint64_t profiles = 0;
+    std::uint64_t merged = 0;
+    std::uint64_t erasures = 0;
+    std::uint64_t bytes = 0;  // about, see row_cost()
+    std::uint64_t bytes_max = 0;
+    std::uint64_t evicted = 0;  // since the start
+    std::uint64_t damaged = 0;  // rows that did not open, since the start
+};
+
+class Profiles {
+  public:
+    struct Options {
+        std::uint64_t bytes_max = 256u << 20;  // the map has room for it: Cache::Options::profiles_bytes
+        std::uint64_t erasures_max = 100'000;  // then the oldest are forgotten, about 200 bytes each
+        std::chrono::minutes touch_step{60};   // a read is written down when the last one is so long ago
+    };
+    static constexpr std::size_t changes_max = 64;  // in one transaction: the committer waits for its lock
+    static constexpr std::size_t json_bytes_max = 64u << 10;
+    static constexpr std::size_t id_bytes_max = 128;
+    static constexpr std::size_t aliases_max = 64;
+    static constexpr std::size_t merged_max = 64;
+    static constexpr std::size_t touches_max = 8192;  // reads that are not written down yet
+    static constexpr std::size_t touches_a_commit = 1024;
+    static constexpr std::size_t erasures_page_max = 1000;
+
+    // `cache` and `box` outlive it; `key`: Keys::profiles. What cannot be counted is begun at nothing: a
+    // cache in trouble ends nobody's start.
+    Profiles(Cache& cache, const SealedBox& box, std::string key, Options options);
+    ~Profiles();
+
+    // Fails with io or damaged.
+    Result<ProfileLook> by_id(std::string_view id, UtcTime now);
+    Result<ProfileLook> by_alias(std::string_view alias_key, UtcTime now);
+
+    // One transaction; answers in the order of the changes. Fails with full, io or damaged; then nothing of
+    // it is there. REQUIRES: changes.size() <= changes_max, each as large as the limits above allow.
+    Result<std::vector<ProfileOutcome>> apply(std::span<const ProfileChange> changes, UtcTime now);
+
+    // Erasures in the order of their times, behind `after` (a page's `next`; empty: from the oldest on).
+    // Fails with invalid_argument (no such place).
+    Result<ErasurePage> erasures(std::string_view after, std::size_t max) const;
+
+    // Writes down who was read, at most touches_a_commit rows. Call it until there are none, now and then.
+    Result<void> write_touches();
+    std::size_t touches() const;
+
+    // A name of the id that is nobody's: 32 hex digits, as in Erasure::reference.
+    std::string reference(std::string_view id) const;
+    ProfileStats stats() const;
+
+  private:
+    friend class ProfileEditing;
+    struct Counts {
+        std::uint64_t live = 0;
+        std::uint64_t merged = 0;
+        std::uint64_t erasures = 0;
+        std::uint64_t bytes = 0;
+    };
+    Result<ProfileLook> look(Transaction& txn, std::string_view key, bool follow, UtcTime now);
+    Result<void> read_counts();
+    // Whether the map has less room left than the vault may need.
+    Result<bool> crowded() const;
+    void touch(std::string_view key, UtcTime now);
+    Result<std::vector<ProfileOutcome>> apply_once(std::span<const ProfileChange> changes, UtcTime now,
+                                                   bool crowded_out);
+    void publish(const Counts& counts, std::uint64_t evicted);
+
+    Cache& cache_;
+    const SealedBox& box_;
+    const std::string key_;
+    const Options options_;
+    Counts counts_;      // the writer's
+    std::string sweep_;  // where the search for old rows goes on
+    mutable std::mutex mutex_;
+    std::unordered_map<std::string, std::int64_t> touched_;
+    std::atomic<std::uint64_t> live_{0}, merged_{0}, erasures_{0}, bytes_{0}, evicted_{0};
+    mutable std::atomic<std::uint64_t> damaged_{0};
+};
+
+}  // namespace touchpoint::store

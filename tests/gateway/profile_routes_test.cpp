@@ -1,0 +1,251 @@
+// Profiles over real sockets: the platform writes, touchpoints read.
+#include "gateway/profile_routes.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/gateway/profile_shop.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+using gateway::HttpResponse;
+using gateway::Role;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class ProfileRoutesTest : public ProfileShop {
+  protected:
+    static constexpr const char* jane =
+        R"({"version":41,"updated":"2026-09-21T08:00:00Z","aliases":["card:2900000012345","email:jane@example.com"],)"
+        R"("traits":{"tier":"gold"},"offers":[{"id":"o-1"}],"loyalty":{"points":1.50}})";
+    static std::string header(const HttpResponse& response, std::string_view name) {
+        for (const auto& [key, value] : response.headers)
+            if (key == name) return value;
+        return "";
+    }
+};
+
+TEST_F(ProfileRoutesTest, WhatThePlatformPutsATillReadsAlsoAfterARestart) {
+    const HttpAnswer put = ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_EQ(put.status, 201) << put.body;
+    EXPECT_EQ(put.body, R"({"id":"c-1","outcome":"created","version":41})"
+                        "\n");
+    close();
+    open();
+    for (const char* target : {"/v1/profiles/c-1", "/v1/profiles/card:2900000012345",
+                               "/v1/profiles/card%3A2900000012345", "/v1/profiles/email:Jane@Example.com"}) {
+        const HttpAnswer read = ask("GET", target);
+        EXPECT_EQ(read.status, 200) << target << read.body;
+        EXPECT_THAT(read.body, AllOf(HasSubstr(R"("traits":{"tier":"gold"})"), HasSubstr(R"("points":1.50)"),
+                                     HasSubstr(R"("version":41,"updated":"2026-09-21T08:00:00.000Z")"),
+                                     HasSubstr(R"("stale":false)"), HasSubstr(R"("withheld":["offers"])")));
+    }
+    EXPECT_EQ(ask("POST", "/v1/profiles/lookup", R"({"any":["card:1","email:jane@example.com"]})").status,
+              200);
+}
+
+TEST_F(ProfileRoutesTest, VersionsDecideWhatIsAnswered) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer same = ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_EQ(same.status, 200);
+    EXPECT_THAT(same.body, HasSubstr("unchanged"));
+    const HttpAnswer older = ask("PUT", "/v1/profiles/c-1", R"({"version":40})");
+    EXPECT_EQ(older.status, 409);
+    EXPECT_THAT(older.body, AllOf(HasSubstr("older-version"), HasSubstr("version 41 is here")));
+    EXPECT_THAT(ask("PUT", "/v1/profiles/c-1", R"({"version":42})").body, HasSubstr("replaced"));
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":44})", "If-Match: \"43\"\r\n").status, 412);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":44})", "If-Match: \"42-0a1b2c3d\"\r\n").status,
+              200);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":45})", "If-Match: 43\r\n").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, APatchChangesAPart) {
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":42})").status, 404);
+    ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_EQ(
+        ask("PATCH", "/v1/profiles/c-1", R"({"version":42,"traits":{"tier":"platinum"},"loyalty":null})")
+            .status,
+        200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:2900000012345").body,
+                AllOf(HasSubstr(R"("traits":{"tier":"platinum"})"), Not(HasSubstr("points")),
+                      HasSubstr("\"version\":42")));
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":43,"traits":7})").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer erased = ask("DELETE", "/v1/profiles/c-1");
+    EXPECT_EQ(erased.status, 200);
+    const std::string reference = profiles_->reference("c-1");
+    EXPECT_THAT(erased.body, AllOf(HasSubstr("\"outcome\":\"erased\""), HasSubstr(reference)));
+    std::vector<std::string> forgotten;
+    loop_.on_loop([&] { forgotten = forgotten_; });
+    EXPECT_THAT(forgotten, testing::UnorderedElementsAre(names_.pseudonym({"card", "2900000012345"}),
+                                                         names_.pseudonym({"email", "jane@example.com"})));
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 410);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").status, 404);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", jane).status, 410) << "a late one";
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":50})").status, 410);
+    EXPECT_THAT(ask("DELETE", "/v1/profiles/c-9").body, HasSubstr("\"version\":null"));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-9", R"({"aliases":["card:9"]})").status, 200);
+    loop_.on_loop([&] { forgotten = forgotten_; });
+    EXPECT_EQ(forgotten.back(), names_.pseudonym({"card", "9"}));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-9", R"({"aliases":["9"]})").status, 400);
+    const HttpAnswer list = ask("GET", "/v1/erasures");
+    EXPECT_THAT(list.body,
+                AllOf(HasSubstr("{\"reference\":\"" + reference + "\",\"version\":41,\"time\":\"2026-"),
+                      HasSubstr("\"next\":null"), Not(HasSubstr("c-1"))));
+    const HttpAnswer page = ask("GET", "/v1/erasures?max=1");
+    const std::size_t next = page.body.find("\"next\":\"") + 8;
+    EXPECT_EQ(
+        ask("GET", "/v1/erasures?after=" + page.body.substr(next, page.body.find('"', next) - next)).status,
+        200);
+    EXPECT_EQ(ask("GET", "/v1/erasures?after=x").status, 400);
+    EXPECT_EQ(ask("GET", "/v1/erasures?max=0").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, AMergedIdIsAnsweredWithTheSurvivor) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2"]})");
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-1"]})").status, 200);
+    const HttpAnswer read = ask("GET", "/v1/profiles/c-1");
+    EXPECT_EQ(read.status, 200);
+    EXPECT_EQ(read.header("content-location"), "/v1/profiles/c-2");
+    EXPECT_THAT(read.body, AllOf(StartsWith(R"({"id":"c-2")"), HasSubstr(R"("merged_from":["c-1"])")));
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").header("content-location"), "");
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":50})").status, 409);
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 409);
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-9/merge", R"({"from":["c-2"]})").status, 404);
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-2/merge", R"({"from":"c-1"})").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, ABatchIsAnsweredLineByLine) {
+    std::string lines;
+    lines += R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})"
+             "\n";
+    lines += R"({"op":"patch","id":"c-1","version":2,"traits":{"a":1}})"
+             "\r\n\n";
+    lines += "nonsense\n";
+    lines += R"({"op":"put","id":"c-1","version":1})"
+             "\n";
+    lines += R"({"op":"put","id":"c-2","version":1})"
+             "\n";
+    lines += R"({"op":"merge","id":"c-2","from":["c-1"]})"
+             "\n";
+    lines += R"({"op":"delete","id":"c-3","version":7})";
+    const HttpAnswer answer = ask("POST", "/v1/profiles/batch", lines);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_THAT(answer.body,
+                AllOf(HasSubstr(R"({"index":0,"status":201,"id":"c-1","outcome":"created","version":1})"),
+                      HasSubstr(R"({"index":1,"status":200,"id":"c-1","outcome":"replaced","version":2})"),
+                      HasSubstr(R"({"index":2,"status":400,"error":{"type":"bad-request")"),
+                      HasSubstr(R"({"index":3,"status":409,"error":{"type":"older-version")"),
+                      HasSubstr(R"({"index":5,"status":200,"id":"c-2","outcome":"merged","version":1})"),
+                      HasSubstr(R"({"index":6,"status":200,"id":"c-3","outcome":"erased","version":7,)")));
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:1").body, StartsWith(R"({"id":"c-2")"));
+    EXPECT_EQ(ask("POST", "/v1/profiles/batch", "").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, AThousandProfilesComeInOneBatch) {
+    std::string lines;
+    for (int i = 0; i < 1000; ++i)
+        lines += R"({"op":"put","id":"c-)" + std::to_string(i) + R"(","version":1,"aliases":["card:)" +
+                 std::to_string(i) + "\"]}\n";
+    const HttpAnswer answer = ask("POST", "/v1/profiles/batch", lines);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(profiles_->stats().profiles, 1000u);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:777").status, 200);
+}
+
+TEST_F(ProfileRoutesTest, AReaderWhoHasItAlreadyIsTold304UntilItChanges) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer first = ask("GET", "/v1/profiles/c-1");
+    const std::string tag = first.header("etag");
+    EXPECT_THAT(tag, StartsWith("\"41-"));
+    const HttpAnswer again = ask("GET", "/v1/profiles/c-1", "", "If-None-Match: W/\"x\", " + tag + "\r\n");
+    EXPECT_EQ(again.status, 304);
+    EXPECT_EQ(again.body, "");
+    EXPECT_EQ(again.header("etag"), tag);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1?purpose=marketing", "", "If-None-Match: " + tag + "\r\n").status,
+              200);
+    ask("PUT", "/v1/profiles/c-1", R"({"version":42})");
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1", "", "If-None-Match: " + tag + "\r\n").status, 200);
+}
+
+TEST_F(ProfileRoutesTest, AgeGrowsAndAnOldOneIsStaleUntilThePlatformSaysItAgain) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    clock_.advance(std::chrono::hours(25));
+    const HttpAnswer old = ask("GET", "/v1/profiles/c-1");
+    EXPECT_EQ(old.header("age"), "90000");
+    EXPECT_THAT(old.body, HasSubstr(R"("stale":true)"));
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer fresh = ask("GET", "/v1/profiles/c-1");
+    EXPECT_EQ(fresh.header("age"), "0");
+    EXPECT_THAT(fresh.body, HasSubstr(R"("stale":false)"));
+}
+
+TEST_F(ProfileRoutesTest, AMissIsToldAtOnceAndThePlatformReadsWhoIsWanted) {
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-7").status, 404);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body,
+                AllOf(HasSubstr(R"("identifier":"c-7","asked":1)"),
+                      HasSubstr(R"("key":")" + names_.pseudonym({"card", "2900000012345"}) +
+                                R"(","identifier":"card:2900000012345","asked":2)")));
+    ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body,
+                AllOf(HasSubstr("c-7"), Not(HasSubstr("2900000012345"))));
+}
+
+TEST_F(ProfileRoutesTest, AliasesAreMaskedForEverybodyButThePlatformAndATechnicianSeesNoPerson) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_THAT(ask_as({Role::device}, "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("..2345"), HasSubstr("gold"), Not(HasSubstr("2900000012345"))));
+    EXPECT_THAT(ask_as({Role::platform}, "/v1/profiles/c-1").body, HasSubstr("2900000012345"));
+    EXPECT_THAT(ask_as({Role::technician}, "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("\"version\":41"), Not(HasSubstr("gold")), Not(HasSubstr("2345"))));
+}
+
+TEST_F(ProfileRoutesTest, WhoAsksForManyUnknownOnesIsNotAnsweredForAWhileHitsIncluded) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    HttpResponse last;
+    int answered = 0;
+    do {
+        last = ask_as({Role::device}, "/v1/profiles/card:" + std::to_string(answered), "kiosk/k7");
+    } while (last.status == 404 && ++answered < 1000);
+    EXPECT_EQ(answered, 60);
+    EXPECT_EQ(last.status, 429u);
+    EXPECT_EQ(header(last, "Retry-After"), "1");
+    EXPECT_EQ(ask_as({Role::device}, "/v1/profiles/c-1", "kiosk/k7").status, 429u);
+    EXPECT_EQ(ask_as({Role::device}, "/v1/profiles/c-1", "pos/t1").status, 200u) << "another one";
+    EXPECT_EQ(ask_as({Role::platform}, "/v1/profiles/c-9").status, 404u);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(ask_as({Role::device}, "/v1/profiles/c-1", "kiosk/k7").status, 200u);
+    EXPECT_EQ(
+        ask_as({Role::device}, "/v1/profiles/lookup", "kiosk/k7", R"({"any":["card:a","card:b"]})").status,
+        404u);
+    EXPECT_EQ(ask_as({Role::device}, "/v1/profiles/c-1", "kiosk/k7").status, 429u)
+        << "each of them was a miss";
+}
+
+TEST_F(ProfileRoutesTest, WhatIsAskedWronglyIsSaid) {
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1?purpose=fun").status, 400);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1?fields=x").status, 400);
+    EXPECT_EQ(ask("GET", "/v1/profiles/:1").status, 400);
+    EXPECT_EQ(ask("POST", "/v1/profiles/lookup", R"({"any":["c 1"]})").status, 400);
+    EXPECT_EQ(ask("POST", "/v1/profiles/lookup", R"({"all":[]})").status, 400);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/card:1", jane).status, 400);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1?force=true", jane).status, 400);
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1?version=x").status, 400);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", "[]").status, 400);
+    EXPECT_EQ(
+        ask("PUT", "/v1/profiles/c-1", R"({"version":1,"x":")" + std::string(200'000, 'x') + "\"}").status,
+        413);
+    EXPECT_EQ(profiles_->stats().profiles, 0u);
+}
+
+}  // namespace
+}  // namespace touchpoint::tests

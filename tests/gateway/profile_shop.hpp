@@ -1,0 +1,116 @@
+// A real cache and HTTP server over it, whom a platform and touchpoints ask over sockets.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/http_server.hpp"
+#include "gateway/profile_reads.hpp"
+#include "gateway/profile_routes.hpp"
+#include "store/cache.hpp"
+#include "store/keys.hpp"
+#include "store/profiles.hpp"
+#include "store/worker.hpp"
+#include "tests/gateway/http_client.hpp"
+#include "tests/gateway/loop_thread.hpp"
+#include "tests/gateway/platform_shop.hpp"
+#include "tests/support/temp_folder.hpp"
+
+namespace touchpoint::tests {
+
+class ProfileShop : public testing::Test {
+  protected:
+    void SetUp() override { open(); }
+    void TearDown() override { close(); }
+
+    void open() {
+        cache_ = std::move(*store::Cache::open({.folder = folder_.path() / "cache",
+                                                .bytes_max = 16u << 20,
+                                                .profiles_bytes = profile_options_.bytes_max}));
+        profiles_.emplace(*cache_, box_, store::keyed_hash("box", "profiles"), profile_options_);
+        writer_ = std::make_unique<store::Worker>("profiles");
+        loop_.on_loop([&] {
+            reads_.emplace(gateway::ProfileReads::Parts{*profiles_, names_, box_, clock_}, options_);
+            const gateway::ProfileParts parts{
+                loop_.loop(),
+                *writer_,
+                *profiles_,
+                names_,
+                clock_,
+                [this](const std::string& id, const std::vector<std::string>& keys) {
+                    reads_->arrived(id, keys);
+                },
+                [this](const std::string& key) { forgotten_.push_back(key); }};
+            routes_ = gateway::profile_routes(parts);
+            routes_.push_back(reads_->wanted_route());
+            for (gateway::Route& route : reads_->routes()) routes_.push_back(std::move(route));
+            server_ = std::make_unique<gateway::HttpServer>(loop_.loop(), limits_, routes_);
+            port_ = server_->listen_tcp("127.0.0.1", 0).value();
+        });
+    }
+    void close() {
+        loop_.on_loop([&] { server_.reset(); });
+        writer_.reset();
+        loop_.on_loop([&] {
+            routes_.clear();
+            reads_.reset();
+        });
+        profiles_.reset();
+        cache_.reset();
+    }
+
+    // Over a socket, as somebody with every role.
+    HttpAnswer ask(const std::string& method, const std::string& target, const std::string& body = "",
+                   const std::string& fields = "") {
+        HttpClient client = HttpClient::tcp(port_);
+        client.send(method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields +
+                    "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        return http_answer_of(client.read_all());
+    }
+
+    // As somebody with one role: the door would have put it there.
+    gateway::HttpResponse ask_as(gateway::Roles roles, const std::string& target,
+                                 const std::string& device = "", const std::string& body = "") {
+        gateway::HttpRequest request;
+        request.method = body.empty() ? "GET" : "POST";
+        request.peer = "192.0.2.7:4711";
+        request.body = body;
+        EXPECT_TRUE(gateway::parse_target(target, request));
+        request.caller.roles = roles;
+        request.caller.device = device;
+        std::promise<gateway::HttpResponse> answer;
+        loop_.on_loop([&] {
+            gateway::HttpResponse refusal;
+            const gateway::Route* route = gateway::find_route(routes_, request, refusal);
+            if (route == nullptr) return answer.set_value(refusal);
+            EXPECT_TRUE(route->roles.any_of(roles)) << target;
+            route->handler(request, [&](gateway::HttpResponse given) { answer.set_value(std::move(given)); });
+        });
+        return answer.get_future().get();
+    }
+
+    const TempFolder folder_{std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp"};
+    ManualClock clock_;
+    const store::SealedBox box_{std::string(32, 'b')};
+    const devices::Pseudonymiser names_{std::string(32, 'k'), "p1"};
+    store::Profiles::Options profile_options_{.bytes_max = 4u << 20};
+    gateway::ProfileReads::Options options_;
+    gateway::HttpLimits limits_;
+    std::unique_ptr<store::Cache> cache_;
+    std::optional<store::Profiles> profiles_;
+    LoopThread loop_;
+    std::unique_ptr<store::Worker> writer_;
+    std::optional<gateway::ProfileReads> reads_;
+    std::vector<std::string> forgotten_;
+    std::vector<gateway::Route> routes_;
+    std::unique_ptr<gateway::HttpServer> server_;
+    int port_ = 0;
+};
+
+}  // namespace touchpoint::tests

@@ -1,0 +1,56 @@
+#include "gateway/wanted.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gateway/miss_limits.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(WantedTest, TheOneThatWasAskedForLeastRecentlyLeaves) {
+    const store::SealedBox box(std::string(32, 'b'));
+    Wanted wanted(box, 2);
+    wanted.note("a", "card:1", {1000});
+    wanted.note("b", "card:2", {2000});
+    wanted.note("a", "card:1", {3000});
+    wanted.note("c", "card:3", {4000});
+    EXPECT_EQ(wanted.size(), 2u);
+    EXPECT_EQ(wanted.dropped(), 1u);
+    EXPECT_THAT(
+        wanted.json(10),
+        AllOf(HasSubstr(R"({"key":"a","identifier":"card:1","asked":2,"first":"1970-01-01T00:00:01.000Z",)"),
+              HasSubstr("card:3"), Not(HasSubstr("card:2")), HasSubstr("\"dropped\":1")));
+    EXPECT_THAT(wanted.json(1), AllOf(HasSubstr("card:3"), Not(HasSubstr("card:1"))));
+    wanted.found("a");
+    wanted.found("unknown");
+    EXPECT_EQ(wanted.size(), 1u);
+}
+
+TEST(WantedTest, AListOfNoneRemembersNobody) {
+    const store::SealedBox box(std::string(32, 'b'));
+    Wanted wanted(box, 0);
+    wanted.note("a", "card:1", {1000});
+    EXPECT_EQ(wanted.size(), 0u);
+}
+
+TEST(MissLimitsTest, MissesComeBackWithTimeAndTheTableIsBounded) {
+    MissLimits limits(60);
+    SteadyTime now{std::chrono::hours(1)};
+    limits.missed("k7", 60, now);
+    EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(1));
+    EXPECT_EQ(limits.wait("t1", now), std::chrono::seconds(0));
+    limits.missed("k7", 10, now);
+    EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(11));
+    now += std::chrono::seconds(11);
+    EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(0));
+    for (std::size_t i = 0; i < 2 * MissLimits::askers_max; ++i) limits.missed(std::to_string(i), 1, now);
+    EXPECT_EQ(limits.size(), MissLimits::askers_max);
+}
+
+}  // namespace
+}  // namespace touchpoint::gateway
