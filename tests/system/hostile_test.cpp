@@ -190,20 +190,21 @@ TEST_F(HostileDeviceTest, AResponseTopicOfOthersIsAsIfNotAsked) {
     for (const std::string& topic : topics) ASSERT_TRUE(victim.subscribe(topic));
     ASSERT_TRUE(victim.subscribe("touchpoint/v1/gateway/status"));
     ASSERT_TRUE(victim.subscribe("other/end"));
-    MqttWire device(broker_port(), "k7");
     int asked = 0;
     std::vector<std::string> all = topics;
     all.insert(all.end(), {"touchpoint/v1/gateway/status", "$SYS/broker/x", "touchpoint/v1/kiosk/k7/+"});
     for (const std::string& others : all) {
         const std::string id = "others-" + std::to_string(++asked);
+        MqttWire device(broker_port(), "k7-" + std::to_string(asked));
         const auto code = device.publish(search, R"({"event_id":")" + id + "\"}", {others, "c", {}, {}});
-        if (others.ends_with('+') && code != 0) continue;  // Mosquitto may refuse a wildcard there itself
+        // Mosquitto may refuse a wildcard there itself, or end the connection for it (2.0.21).
+        if (others.ends_with('+') && code != 0) continue;
         ASSERT_EQ(code, 0) << others;
         EXPECT_THAT(stored("interactions", id), HasSubstr("store.kiosk.search.v1")) << others;
     }
     a_sale_goes_through();
     // Behind everything that the gateway has said until now.
-    ASSERT_EQ(device.publish("other/end", "{}"), 0);
+    ASSERT_EQ(MqttWire(broker_port(), "k7").publish("other/end", "{}"), 0);
     ASSERT_TRUE(victim.next("other/end"));
     for (const std::string& topic : topics) EXPECT_EQ(victim.waiting(topic), 0u) << topic;
     while (victim.waiting("touchpoint/v1/gateway/status") > 0)
@@ -215,7 +216,9 @@ TEST_F(HostileDeviceTest, AResponseTopicOfOthersIsAsIfNotAsked) {
 TEST_F(HostileDeviceTest, AResponseTopicThatTheBrokerPunishesIsNotAnsweredOn) {
     const double connects = metric("touchpoint_mqtt_connects_total");
     MqttWire device(broker_port(), "k7");
-    ASSERT_EQ(device.publish(search, "{}", {prefix + std::string(300, '/'), {}, {}, {}}), 0);
+    // 2.0.21 ends the connection of whoever only names such a topic; 2.0.11 passes it on.
+    const auto code = device.publish(search, "{}", {prefix + std::string(300, '/'), {}, {}, {}});
+    EXPECT_TRUE(!code || *code == 0) << *code;
     a_sale_goes_through();
     EXPECT_EQ(metric("touchpoint_mqtt_connects_total"), connects);
 }
