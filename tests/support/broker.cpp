@@ -53,8 +53,15 @@ void Broker::start() {
 }
 
 void Broker::stop() {
-    process_->signal(SIGTERM);
-    ASSERT_TRUE(process_->wait().has_value());
+    // Mosquitto listens before its main loop begins, and a signal that comes in between is lost: it says "go
+    // on" to itself at the loop's beginning.
+    ASSERT_TRUE(wait_for(
+        [this] {
+            process_->signal(SIGTERM);
+            return process_->wait(std::chrono::milliseconds(500)).has_value();
+        },
+        std::chrono::seconds(60)))
+        << read_file(folder_ / "mosquitto.log");
 }
 
 void Broker::kill() { process_->kill(); }
