@@ -99,6 +99,12 @@ class ListenersTest : public testing::Test {
         loop_.on_loop([&] { now = listeners_->picture(); });
         return now;
     }
+    // At once, as an editor does: somebody may be looking.
+    void write_tokens(const std::string& text) {
+        tests::write_file(path("new"), text);
+        std::filesystem::permissions(path("new"), std::filesystem::perms::owner_read);
+        std::filesystem::rename(path("new"), settings_.auth.tokens_file);
+    }
     std::string path(const char* name) const { return (folder_.path() / name).string(); }
 
     tests::TempFolder folder_;
@@ -157,14 +163,14 @@ TEST_F(ListenersTest, ABrokenTokensFileKeepsTheOldTokensAndIsSaid) {
     const std::string token = with_token();
     ASSERT_TRUE(open());
     const std::string good = tests::read_file(settings_.auth.tokens_file);
-    tests::write_file(settings_.auth.tokens_file, "[[token]]\nid = 7\n");
+    write_tokens("[[token]]\nid = 7\n");
     EXPECT_TRUE(tests::wait_for([&] {
         tick();
         return !picture().tokens_trouble.empty();
     }));
     EXPECT_THAT(picture().tokens_trouble, HasSubstr(":2:6: every value of a token is a text"));
     EXPECT_THAT(ask(token, port()), StartsWith("HTTP/1.1 200"));
-    tests::write_file(settings_.auth.tokens_file, good);
+    write_tokens(good);
     EXPECT_TRUE(tests::wait_for([&] {
         tick();
         return picture().tokens_trouble.empty();
