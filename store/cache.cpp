@@ -103,7 +103,10 @@ Result<void> Cache::put_identities(std::span<const Identity> identities) {
     const auto nothing_new = all_known(identities);
     if (!nothing_new) return nothing_new.error();
     if (*nothing_new) return {};
-    if (used_bytes() >= bytes_max_) return fail(Errc::full, "the identity vault is full");
+    if (used_bytes() >= bytes_max_) {
+        measure();  // an erasure of profiles may have made room
+        if (used_bytes() >= bytes_max_) return fail(Errc::full, "the identity vault is full");
+    }
     auto txn = environment_->begin_write();
     if (!txn) return txn.error();
     for (const Identity& identity : identities) {

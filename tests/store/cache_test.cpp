@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "store/environment.hpp"
 #include "tests/store/store_fixture.hpp"
 #include "tests/support/process.hpp"
 
@@ -126,6 +127,25 @@ TEST_F(CacheTest, AFullVaultSaysSoTakesWhatItHasAndLeavesTheRegistryItsRoom) {
     EXPECT_TRUE(cache_->put_devices(rows));
     // Room comes back with what is erased.
     for (int i = 0; i < many; ++i) ASSERT_TRUE(cache_->erase_identity("p1-" + std::to_string(i)));
+    EXPECT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-new", "x"}}));
+}
+
+// An erasure of profiles takes rows out of the vault in a transaction of its own.
+TEST_F(CacheTest, RoomThatOthersMadeInAFullVaultIsFound) {
+    bytes_max_ = 256u << 10;
+    open();
+    Result<void> put;
+    int many = 0;
+    while (put && many < 20'000) {
+        std::vector<Identity> some;
+        for (int i = 0; i < 100; ++i) some.push_back({"p1-" + std::to_string(many++), std::string(100, 'x')});
+        put = cache_->put_identities(some);
+    }
+    ASSERT_FALSE(put);
+    auto txn = cache_->environment().begin_write();
+    ASSERT_TRUE(txn);
+    for (int i = 0; i < many; ++i) ASSERT_TRUE(txn->erase(cache_->tables().vault, "p1-" + std::to_string(i)));
+    ASSERT_TRUE(txn->commit());
     EXPECT_TRUE(cache_->put_identities(std::vector<Identity>{{"p1-new", "x"}}));
 }
 
