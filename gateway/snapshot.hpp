@@ -10,7 +10,7 @@
 #include "devices/stats.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/http_picture.hpp"
-#include "gateway/profile_stats.hpp"
+#include "gateway/profiles/profile_stats.hpp"
 #include "store/event_store.hpp"
 #include "store/profiles.hpp"
 #include "uplink/stats.hpp"

@@ -1,9 +1,9 @@
-#include "gateway/profile_document.hpp"
+#include "gateway/profiles/profile_document.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "gateway/merge_patch.hpp"
+#include "gateway/profiles/merge_patch.hpp"
 
 namespace touchpoint::gateway {
 namespace {

@@ -1,5 +1,5 @@
 // Profiles over real sockets: the platform writes, touchpoints read.
-#include "gateway/profile_routes.hpp"
+#include "gateway/profiles/profile_routes.hpp"
 
 #include <gmock/gmock.h>
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "gateway/http_server.hpp"
-#include "gateway/profile_reads.hpp"
-#include "gateway/profile_routes.hpp"
+#include "gateway/profiles/profile_reads.hpp"
+#include "gateway/profiles/profile_routes.hpp"
 #include "store/cache.hpp"
 #include "store/keys.hpp"
 #include "store/profiles.hpp"

@@ -1,9 +1,9 @@
-#include "gateway/wanted.hpp"
+#include "gateway/profiles/wanted.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "gateway/miss_limits.hpp"
+#include "gateway/profiles/miss_limits.hpp"
 
 namespace touchpoint::gateway {
 namespace {

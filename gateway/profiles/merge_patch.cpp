@@ -1,4 +1,4 @@
-#include "gateway/merge_patch.hpp"
+#include "gateway/profiles/merge_patch.hpp"
 
 #include <map>
 #include <utility>

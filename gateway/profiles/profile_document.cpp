@@ -1,4 +1,4 @@
-#include "gateway/profile_document.hpp"
+#include "gateway/profiles/profile_document.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "devices/decode.hpp"
 #include "devices/json_slice.hpp"
 #include "gateway/core/json_text.hpp"
-#include "gateway/merge_patch.hpp"
+#include "gateway/profiles/merge_patch.hpp"
 
 namespace touchpoint::gateway {
 namespace {

@@ -1,4 +1,4 @@
-#include "gateway/miss_limits.hpp"
+#include "gateway/profiles/miss_limits.hpp"
 
 #include <algorithm>
 #include <cmath>

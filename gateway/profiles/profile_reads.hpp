@@ -14,10 +14,10 @@
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/http.hpp"
-#include "gateway/miss_limits.hpp"
-#include "gateway/profile_document.hpp"
-#include "gateway/profile_stats.hpp"
-#include "gateway/wanted.hpp"
+#include "gateway/profiles/miss_limits.hpp"
+#include "gateway/profiles/profile_document.hpp"
+#include "gateway/profiles/profile_stats.hpp"
+#include "gateway/profiles/wanted.hpp"
 #include "store/profiles.hpp"
 
 namespace touchpoint::gateway {

@@ -1,4 +1,4 @@
-#include "gateway/wanted.hpp"
+#include "gateway/profiles/wanted.hpp"
 
 #include "gateway/core/json_text.hpp"
 

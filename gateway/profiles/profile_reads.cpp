@@ -1,4 +1,4 @@
-#include "gateway/profile_reads.hpp"
+#include "gateway/profiles/profile_reads.hpp"
 
 #include <xxhash.h>
 

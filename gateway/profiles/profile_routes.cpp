@@ -1,4 +1,4 @@
-#include "gateway/profile_routes.hpp"
+#include "gateway/profiles/profile_routes.hpp"
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "gateway/core/json_text.hpp"
-#include "gateway/profile_document.hpp"
+#include "gateway/profiles/profile_document.hpp"
 
 namespace touchpoint::gateway {
 namespace {

@@ -1,4 +1,4 @@
-#include "gateway/profile_desk.hpp"
+#include "gateway/profiles/profile_desk.hpp"
 
 #include <utility>
 
