@@ -28,8 +28,8 @@ std::string ProfileDesk::profile_of(const std::string& pseudonym) {
 }
 
 std::vector<Route> ProfileDesk::platform_routes() {
-    std::vector<Route> routes = {reads_.wanted_route()};
-    for (Route& route : reads_.routes()) routes.push_back(std::move(route));
+    std::vector<Route> routes = {wanted_route(reads_)};
+    for (Route& route : profile_read_routes(reads_)) routes.push_back(std::move(route));
     for (Route& route : profile_routes(parts_)) routes.push_back(std::move(route));
     return routes;
 }

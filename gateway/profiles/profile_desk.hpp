@@ -12,6 +12,7 @@
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/http.hpp"
+#include "gateway/profiles/profile_read_routes.hpp"
 #include "gateway/profiles/profile_reads.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "gateway/snapshot.hpp"
@@ -43,7 +44,7 @@ class ProfileDesk {
     // The id of the profile that a pseudonym leads to; empty: none is known.
     std::string profile_of(const std::string& pseudonym);
 
-    std::vector<Route> local_routes() { return reads_.routes(); }
+    std::vector<Route> local_routes() { return profile_read_routes(reads_); }
     std::vector<Route> platform_routes();
     std::vector<Route> control_routes() { return {erasures_route(parts_)}; }
 

@@ -1,7 +1,8 @@
 // Profiles as a touchpoint reads them: by id, by an alias, or the first of several. Straight from the memory
 // map: a read waits for no disk write and for no network; what is not there is said at once.
 //
-// On the wire: devices/README.md, "Reading a profile".
+// A question and its answer, whatever they came in by: profile_read_routes has them over HTTP. On the wire:
+// devices/README.md, "Reading a profile".
 //
 // Threads: confined to loop.
 #pragma once
@@ -13,14 +14,33 @@
 
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
-#include "gateway/http.hpp"
 #include "gateway/profiles/miss_limits.hpp"
 #include "gateway/profiles/profile_document.hpp"
 #include "gateway/profiles/profile_stats.hpp"
 #include "gateway/profiles/wanted.hpp"
+#include "gateway/roles.hpp"
 #include "store/profiles.hpp"
 
 namespace touchpoint::gateway {
+
+struct ProfileQuestion {
+    std::vector<std::string> names;  // ids, or "scheme:value"; the first one that is known is answered
+    std::string purpose = "operation";
+    Roles roles;        // decide what is shown
+    std::string asker;  // whose misses are counted: "pos/t1"
+};
+
+struct ProfileAnswer {
+    unsigned status = 200;        // as HTTP has them: 200, 400, 404, 410, 429, 503
+    std::string body;             // the profile, one object and a line feed; else a problem document
+    std::string etag;             // with its quotes; only of a profile, as the next two
+    std::chrono::seconds age{0};  // since the platform has said so
+    std::string survivor;         // the id that stands for the one that was asked for; empty: it is that one
+    std::chrono::seconds retry_after{0};  // zero: nothing is gained by waiting
+    // What a change of this answer begins with: references (Profiles::reference) of the profile, of what is
+    // merged into it and of the ids asked for, and the keys of its aliases and of those asked for. Each once.
+    std::vector<std::string> keys;
+};
 
 class ProfileReads {
   public:
@@ -37,25 +57,34 @@ class ProfileReads {
         const store::SealedBox& box;
         const Clock& clock;
     };
-    static constexpr std::size_t lookup_bytes_max = 8192;
-
     ProfileReads(Parts parts, Options options);
 
-    // GET /v1/profiles/{id}, where an id is one or "scheme:value", and POST /v1/profiles/lookup. For the
-    // local listener and the platform's.
-    std::vector<Route> routes();
-    // GET /v1/profiles/wanted, in front of those.
-    Route wanted_route();
+    // Counts, limits the asker's misses, and notes who is wanted.
+    ProfileAnswer ask(const ProfileQuestion& question);
+    // The same question once more, for somebody who has been answered and is told of changes: nothing is
+    // counted, limited or noted.
+    ProfileAnswer ask_again(const ProfileQuestion& question);
+
+    // As wanted_ has it.
+    std::string wanted_json(std::size_t max) const { return wanted_.json(max); }
 
     // The platform has sent what these lead to.
     void arrived(const std::string& id, const std::vector<std::string>& alias_keys);
     ProfileReadStats stats() const;
 
   private:
-    HttpResponse read(const HttpRequest& request);
-    HttpResponse lookup(const HttpRequest& request);
-    HttpResponse answer(const HttpRequest& request, const std::vector<std::string>& names);
-    HttpResponse shown(const HttpRequest& request, Purpose purpose, const store::ProfileLook& look);
+    struct Asked {
+        std::string key;  // of an alias, or the id's reference
+        std::string text;
+        bool alias = false;
+    };
+    // Fails with what is wrong with a name.
+    Read<std::vector<Asked>> asked(const std::vector<std::string>& names) const;
+    // `first`: counted, and noted as wanted.
+    ProfileAnswer find(const ProfileQuestion& question, const std::vector<Asked>& asked, Purpose purpose,
+                       bool first);
+    ProfileAnswer shown(const ProfileQuestion& question, Purpose purpose, const store::ProfileLook& look);
+    std::vector<std::string> keys_of(const std::vector<Asked>& asked, const store::ProfileLook* look) const;
 
     Parts parts_;
     Options options_;

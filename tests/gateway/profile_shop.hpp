@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gateway/http_server.hpp"
+#include "gateway/profiles/profile_read_routes.hpp"
 #include "gateway/profiles/profile_reads.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "store/cache.hpp"
@@ -48,8 +49,9 @@ class ProfileShop : public testing::Test {
                 },
                 [this](const std::string& key) { forgotten_.push_back(key); }};
             routes_ = gateway::profile_routes(parts);
-            routes_.push_back(reads_->wanted_route());
-            for (gateway::Route& route : reads_->routes()) routes_.push_back(std::move(route));
+            routes_.push_back(gateway::wanted_route(*reads_));
+            for (gateway::Route& route : gateway::profile_read_routes(*reads_))
+                routes_.push_back(std::move(route));
             server_ = std::make_unique<gateway::HttpServer>(loop_.loop(), limits_, routes_);
             port_ = server_->listen_tcp("127.0.0.1", 0).value();
         });

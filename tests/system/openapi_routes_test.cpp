@@ -17,6 +17,7 @@
 #include "gateway/core/clock.hpp"
 #include "gateway/event_routes.hpp"
 #include "gateway/platform_routes.hpp"
+#include "gateway/profiles/profile_read_routes.hpp"
 #include "gateway/profiles/profile_reads.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "store/event_reader.hpp"
@@ -32,8 +33,8 @@ class Tables {
     std::string text() {
         std::string out = lines("local", local_routes(parts_)) + lines("local", event_routes(*direct_));
         out += lines("platform", local_routes(parts_)) + lines("platform", platform_routes({*pull_}));
-        out += lines("local", reads_.routes()) + lines("platform", reads_.routes());
-        out += lines("platform", {reads_.wanted_route()}) + lines("platform", profile_routes(writes_));
+        out += lines("local", profile_read_routes(reads_)) + lines("platform", profile_read_routes(reads_));
+        out += lines("platform", {wanted_route(reads_)}) + lines("platform", profile_routes(writes_));
         out += lines("control", control_routes(parts_)) + lines("control", {gaps_route({*pull_})});
         return out + lines("control", {erasures_route(writes_)});
     }

@@ -1,0 +1,119 @@
+#include "gateway/profiles/profile_read_routes.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace touchpoint::gateway {
+namespace {
+
+constexpr std::size_t wanted_page_max = 1000;
+
+HttpResponse bad(std::string_view words) { return problem(400, "bad-request", words); }
+
+// Whose misses are counted: the device, else the token, else the machine.
+std::string asker_of(const HttpRequest& request) {
+    if (!request.caller.device.empty()) return request.caller.device;
+    if (!request.caller.token.empty()) return "token " + request.caller.token;
+    return request.peer.substr(0, request.peer.rfind(':'));
+}
+
+// If-None-Match: a list of tags, or *.
+bool matches(std::string_view header, std::string_view tag) {
+    if (header == "*") return true;
+    for (std::size_t at = header.find(tag); at != std::string_view::npos; at = header.find(tag, at + 1)) {
+        const std::size_t end = at + tag.size();
+        if (end == header.size() || header[end] == ',' || header[end] == ' ') return true;
+    }
+    return false;
+}
+
+// One that must not stand in a problem document or a header as it is.
+std::string path_of(std::string_view id) {
+    constexpr char digits[] = "0123456789ABCDEF";
+    std::string out = "/v1/profiles/";
+    for (const char c : id) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           std::string_view("-._~").find(c) != std::string_view::npos;
+        if (plain) {
+            out += c;
+        } else {
+            out += '%';
+            out += digits[static_cast<unsigned char>(c) >> 4];
+            out += digits[static_cast<unsigned char>(c) & 15];
+        }
+    }
+    return out;
+}
+
+Read<ProfileQuestion> question_of(const HttpRequest& request, std::vector<std::string> names) {
+    ProfileQuestion question;
+    for (const auto& [key, value] : request.query) {
+        if (key != "purpose") return Mistake{"the parameters here are purpose; there is another one"};
+        question.purpose = value;
+    }
+    question.names = std::move(names);
+    question.roles = request.caller.roles;
+    question.asker = asker_of(request);
+    return question;
+}
+
+HttpResponse response_to(const HttpRequest& request, ProfileAnswer answer) {
+    HttpResponse response = json_response(std::move(answer.body), answer.status);
+    if (answer.status != 200) {
+        response.content_type = "application/problem+json";
+        if (answer.retry_after.count() > 0)
+            response.headers.emplace_back("Retry-After", std::to_string(answer.retry_after.count()));
+        return response;
+    }
+    response.headers = {{"ETag", answer.etag}, {"Age", std::to_string(answer.age.count())}};
+    if (!answer.survivor.empty()) response.headers.emplace_back("Content-Location", path_of(answer.survivor));
+    if (matches(request.header("if-none-match"), answer.etag)) {
+        response.status = 304;
+        response.content_type.clear();
+        response.body.clear();
+    }
+    return response;
+}
+
+HttpResponse answer(ProfileReads& reads, const HttpRequest& request, std::vector<std::string> names) {
+    const auto question = question_of(request, std::move(names));
+    if (!question) return bad(question.error().words);
+    return response_to(request, reads.ask(*question));
+}
+
+HttpResponse read(ProfileReads& reads, const HttpRequest& request) {
+    return answer(reads, request, {std::string(request.parameter("id"))});
+}
+
+HttpResponse lookup(ProfileReads& reads, const HttpRequest& request) {
+    if (request.body.size() > lookup_bytes_max)
+        return problem(413, "body-too-large", "nothing here needs so large a body");
+    const auto names = lookup_body(request.body);
+    if (!names) return bad(names.error().words);
+    return answer(reads, request, *names);
+}
+
+}  // namespace
+
+std::vector<Route> profile_read_routes(ProfileReads& reads) {
+    Route one =
+        get("/v1/profiles/{id}", [&reads](const HttpRequest& request) { return read(reads, request); });
+    Route any;
+    any.method = "POST";
+    any.path = "/v1/profiles/lookup";
+    any.handler = [&reads](const HttpRequest& request, const Reply& reply) { reply(lookup(reads, request)); };
+    one.roles = any.roles = {Role::device, Role::app, Role::platform, Role::technician};
+    return {std::move(any), std::move(one)};
+}
+
+Route wanted_route(const ProfileReads& reads) {
+    Route route = get("/v1/profiles/wanted", [&reads](const HttpRequest& request) {
+        if (!request.query.empty()) return bad("this path takes no parameters");
+        return json_response(reads.wanted_json(wanted_page_max));
+    });
+    route.roles = {Role::platform};
+    return route;
+}
+
+}  // namespace touchpoint::gateway
