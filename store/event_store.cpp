@@ -327,6 +327,12 @@ void EventStore::when_durable(std::function<void(Result<void>)> done) {
 }
 bool EventStore::has_gap_room(std::size_t gaps) const { return impl_->has_gap_room(gaps); }
 void EventStore::record_gap(Gap gap) { impl_->record_gap(std::move(gap)); }
+std::uint64_t EventStore::persons_generation() const noexcept {
+    return impl_->source_->persons_generation.load(std::memory_order_acquire);
+}
+void EventStore::note_persons_changed() noexcept {
+    impl_->source_->persons_generation.fetch_add(1, std::memory_order_acq_rel);
+}
 Sequence EventStore::horizon(Stream stream) const noexcept { return impl_->source_->horizon_of(stream); }
 Sequence EventStore::acknowledged(const std::string& consumer, Stream stream) const {
     return impl_->acknowledged(consumer, stream);

@@ -232,6 +232,12 @@ class EventStore {
     // What waits to be written has a bound; without room, try again after the next on_horizon.
     bool has_gap_room(std::size_t gaps) const;
 
+    // Changes whenever events may be read with less of a person than before. What was read under an earlier
+    // number must not be sent again: read it anew. Take the number before reading.
+    std::uint64_t persons_generation() const noexcept;
+    // What somebody else decides about persons (a consent) has changed. Call it once readers see the change.
+    void note_persons_changed() noexcept;
+
     Sequence horizon(Stream stream) const noexcept;
     Sequence acknowledged(const std::string& consumer, Stream stream) const;
     const std::string& epoch() const noexcept;

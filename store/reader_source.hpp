@@ -21,6 +21,8 @@ class EventReader::Source {
     std::shared_ptr<Environment> environment;
     Table table = 0;
     std::array<std::atomic<Sequence>, stream_count> horizon{};
+    // Moves whenever what readers are given of a person changes: EventStore::persons_generation().
+    std::atomic<std::uint64_t> persons_generation{0};
 
     Sequence horizon_of(Stream stream) const {
         return horizon[static_cast<std::size_t>(stream)].load(std::memory_order_acquire);

@@ -110,10 +110,13 @@ class Pull::Impl : public std::enable_shared_from_this<Pull::Impl> {
                                      const PerStream<Sequence>& position) const;
     PerStream<Sequence> horizon() const;
     Extent extent() const;
+    std::shared_ptr<Filling> empty_filling(const Poll& poll) const;
     PullBody answer(Poll& poll, Filling filling);
 
     // How long a seek may hold the place: it looks into the store and waits for a flush.
     static constexpr std::chrono::seconds seek_max{10};
+    // How often one answer is read when persons are erased all the time.
+    static constexpr unsigned looks_max = 3;
 
     const Parts parts_;
     const Origin origin_;

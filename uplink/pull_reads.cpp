@@ -94,18 +94,26 @@ asio::awaitable<Pulled<PullBody>> Pull::Impl::serve(Started poll) {
     }
 }
 
-asio::awaitable<Pulled<PullBody>> Pull::Impl::look(Started poll) {
-    const PullRead& wanted = poll->wanted;
-    const auto filling = std::make_shared<Filling>();  // of this and of the job on the reader
+// What stands behind the positions, in an answer that is not given yet.
+std::shared_ptr<Filling> Pull::Impl::empty_filling(const Poll& poll) const {
+    const PullRead& wanted = poll.wanted;
+    const auto filling = std::make_shared<Filling>();
     filling->consumer = wanted.consumer;
-    filling->order = filling_order(waiting(poll->streams, poll->position), poll->turn);
-    filling->position = poll->position;
+    filling->order = filling_order(waiting(poll.streams, poll.position), poll.turn);
+    filling->position = poll.position;
     filling->limits = {wanted.bytes_max, wanted.events_max};
     filling->types = wanted.types;
     filling->format = wanted.format;
     filling->compression = wanted.compression;
     filling->scan_bytes_max = scan_bytes_max;
-    if (!filling->order.empty()) {
+    return filling;
+}
+
+asio::awaitable<Pulled<PullBody>> Pull::Impl::look(Started poll) {
+    const PullRead& wanted = poll->wanted;
+    auto filling = empty_filling(*poll);  // of this and of the job on the reader
+    for (unsigned looks = 1; !filling->order.empty(); ++looks) {
+        const std::uint64_t persons = parts_.store.persons_generation();
         const Formatter& formatter = wanted.format == Format::ndjson ? ndjson_ : batch_;
         // Named: g++ 12 destroys the captures of an await's temporary twice.
         const std::function<void()> job = [self = shared_from_this(), poll, filling, &formatter] {
@@ -114,6 +122,9 @@ asio::awaitable<Pulled<PullBody>> Pull::Impl::look(Started poll) {
         const bool ran = co_await run_on(parts_.reader, job);
         if (!ran) co_return reader_busy();
         if (filling->failed) co_return refusal(PullFault::store_io, "the store cannot be read", seconds(5));
+        // A person was erased meanwhile: what was read may name him.
+        if (persons == parts_.store.persons_generation() || looks == looks_max) break;
+        filling = empty_filling(*poll);
     }
     // Pruned between two answers of a reader that holds nothing: it must not take that for a gap.
     if (wanted.consumer.empty() && filling->begins_with_missing) {

@@ -50,7 +50,8 @@ struct Sending {
     std::shared_ptr<const std::string> body;
     std::size_t raw_bytes = 0;
     std::string key;
-    Sequence position = 0;  // of the consumer when it was read
+    Sequence position = 0;      // of the consumer when it was read
+    std::uint64_t persons = 0;  // EventStore::persons_generation() before it was read
 };
 
 }  // namespace
@@ -70,7 +71,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     static asio::awaitable<void> run(std::shared_ptr<Impl> self) {
         Impl& push = *self;
         while (!push.stopping_) {
-            if (push.sending_ && push.position_moved()) push.sending_.reset();
+            if (push.sending_ && (push.position_moved() || push.persons_changed())) push.sending_.reset();
             if (!push.sending_) {
                 const Schedule::Choice choice =
                     push.schedule_.choose(push.waiting(), push.options_, push.parts_.clock.steady());
@@ -131,6 +132,10 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         return parts_.store.acknowledged(options_.name, sending_->batch.stream) != sending_->position;
     }
 
+    // Somebody was erased, or took a consent back, while a batch was waiting to be repeated: its bytes may
+    // say more of a person than may leave now.
+    bool persons_changed() const { return parts_.store.persons_generation() != sending_->persons; }
+
     asio::awaitable<void> wait(milliseconds time) {
         if (stopping_) co_return;
         timer_.expires_after(time);
@@ -151,6 +156,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     asio::awaitable<bool> read(Stream stream) {
         struct Job {
             Sequence position = 0;
+            std::uint64_t persons = 0;
             BatchLimits limits;
             std::optional<store::Gap> lead;
             Sending result;
@@ -158,6 +164,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         };
         const auto job = std::make_shared<Job>();
         job->position = parts_.store.acknowledged(options_.name, stream);
+        job->persons = parts_.store.persons_generation();
         job->limits = narrowing_[stream].limits({options_.batch_bytes_max, options_.batch_events_max});
         if (unsent_gap_[stream] && unsent_gap_[stream]->last > job->position) job->lead = unsent_gap_[stream];
 
@@ -175,6 +182,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
             if (batch.items.empty()) return;
             Sending& sending = job->result;
             sending.position = job->position;
+            sending.persons = job->persons;
             sending.raw_bytes = batch.body.size();
             sending.body = std::make_shared<std::string>(
                 compress(std::exchange(batch.body, std::string()), self->options_.compression));

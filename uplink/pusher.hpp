@@ -6,7 +6,9 @@
 // Promised
 //   In order    Within a stream; the position moves only over what the platform took, or what was recorded as
 //               a gap because the platform refused it for good.
-//   The same    A try that may have reached the platform is repeated with the same bytes and the same key.
+//   The same    A try that may have reached the platform is repeated with the same bytes and the same key,
+//               unless a person was erased or took a consent back since: then it is read anew, with a new
+//               key.
 //   Horizon     Nothing beyond the durable horizon is ever read, so nothing is sent that a power cut takes
 //   back. Stops       stop() ends it within a second, also inside an exchange.
 // Not promised
