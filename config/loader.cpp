@@ -100,6 +100,15 @@ void read_profiles(Section section, ProfileSettings& out) {
     section.choice("unknown_consent", out.unknown_consent_granted, {{"denied", false}, {"granted", true}});
     section.number("wanted_max", out.wanted_max, 0, 100'000, "");
     section.number("misses_per_min", out.misses_per_min, 1, 100'000, "");
+    section.number("live_bytes", out.live_bytes, mib, gib, "bytes");
+    for (const Stream stream : {Stream::customer, Stream::sales, Stream::interactions, Stream::telemetry}) {
+        std::string& purpose = out.event_purposes[stream];
+        section.choice("purpose_" + std::string(name(stream)), purpose,
+                       {{"operation", std::string("operation")},
+                        {"analytics", std::string("analytics")},
+                        {"personalisation", std::string("personalisation")},
+                        {"marketing", std::string("marketing")}});
+    }
     section.finish();
 }
 

@@ -84,7 +84,10 @@ struct ProfileSettings {
     std::chrono::hours stale{24};  // since the platform said it last
     bool unknown_consent_granted = false;
     std::size_t wanted_max = 1000;
-    std::uint32_t misses_per_min = 60;  // of one device, token or machine
+    std::uint32_t misses_per_min = 60;     // of one device, token or machine
+    std::uint64_t live_bytes = 32u << 20;  // of what happened in this store
+    // What an event needs so that it leaves under the person's own name: a purpose's word.
+    PerStream<std::string> event_purposes{{"operation", "operation", "analytics", "analytics", "operation"}};
 };
 
 struct ControlSettings {

@@ -107,14 +107,23 @@ UtcTime received_at(const store::Incoming& message, const Now& now) {
 }
 
 Admission::Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-                     std::function<std::uint64_t()> random,
-                     std::function<std::string(const std::string&)> profile_of)
+                     std::function<std::uint64_t()> random)
     : options_(std::move(options)),
       pseudonymiser_(std::move(pseudonymiser)),
       box_(box),
-      profile_of_(std::move(profile_of)),
       ulids_(std::move(random)),
       mask_(options_.code_fields) {}
+
+std::string Admission::pseudonym_of(std::string_view text, Admitted& out) {
+    const Customer customer = normalise(text);
+    Identity identity{pseudonymiser_.pseudonym(customer), {}};
+    std::string pseudonym = identity.pseudonym;
+    if (!known_.note(pseudonym)) {
+        identity.sealed = box_.seal(customer.text(), "identity");
+        out.identities.push_back(std::move(identity));
+    }
+    return pseudonym;
+}
 
 Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_view name, Report report,
                                      const store::Incoming& message, const Now& now, Ticket ticket) {
@@ -138,22 +147,13 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
     out.masked += CardMask::mask_text(report.subject);
 
     std::string subject = report.subject;
-    std::string person = subject;  // the same in a repeat, whatever has become known meanwhile
-    if (!report.customer.empty()) {
-        const Customer customer = normalise(report.customer);
-        Identity identity{pseudonymiser_.pseudonym(customer), {}};
-        person = "pseudonym/" + identity.pseudonym;
-        const std::string profile = profile_of_ ? profile_of_(identity.pseudonym) : std::string();
-        subject = profile.empty() ? person : "profile/" + profile;
-        // The platform knows its own profile: nobody has to join the raw identifier to that.
-        if (profile.empty() && !known_.note(identity.pseudonym)) {
-            identity.sealed = box_.seal(customer.text(), "identity");
-            out.identity = std::move(identity);
-        }
-    }
+    if (!report.customer.empty()) subject = "pseudonym/" + pseudonym_of(report.customer, out);
+    std::string same_as;
+    for (const std::string& other : report.also)
+        same_as += (same_as.empty() ? "pseudonym/" : ",pseudonym/") + pseudonym_of(other, out);
 
     const std::string type = report.type.empty() ? type_of(address.kind, name) : std::move(report.type);
-    event.content_hash = hash_of(type, report.data, person);
+    event.content_hash = hash_of(type, report.data, same_as.empty() ? subject : subject + ',' + same_as);
 
     // Where our own clock is wrong the device's is all there is; else a time in the future is not believed.
     const bool believed = report.time && (!now.trusted || *report.time <= received + options_.future_max);
@@ -167,6 +167,7 @@ Admission::Admitted Admission::admit(const DeviceAddress& address, std::string_v
     append_text(members, "timesource", believed ? "device" : "gateway");
     if (report.time && !believed) append_text(members, "devicetime", to_rfc3339(*report.time));
     if (!subject.empty()) append_text(members, "subject", subject);
+    if (!same_as.empty()) append_text(members, "sameas", same_as);
     if (!report.session.empty()) append_text(members, "session", report.session);
     if (message.dup) members += ",\"possiblerepeat\":true";
     if (!report.datacontenttype.empty()) append_text(members, "datacontenttype", report.datacontenttype);

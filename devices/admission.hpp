@@ -5,10 +5,9 @@
 //     ──quarantine──> Event
 //
 // Promised
-//   The customer's raw identifier is in no event: only the id of his profile where one is known, else his
-//   pseudonym, and that, sealed, in an Identity.
-//   The vault is not asked: this is loop, and a read of it would wait for a slow card. The profile cache is
-//   (one look at the memory map for each event with a customer).
+//   The customer's raw identifier is in no event, nor is the id of his profile: only his pseudonym, and the
+//   identifier, sealed, in an Identity. Who he is by now is decided when the event leaves.
+//   The vault is not asked: this is loop, and a read of it would wait for a slow card.
 //   A rejected message is kept, sealed under the box key, up to quarantined_bytes_max: quarantine is where
 //   its persons may stand. No event is larger than store::event_line_bytes_max with what the store adds.
 //
@@ -25,6 +24,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "devices/decode.hpp"
 #include "devices/mask.hpp"
@@ -72,15 +72,13 @@ class Admission {
   public:
     struct Admitted {
         Event event;
-        std::optional<Identity> identity;  // unless it was given lately; the vault may have it already
+        std::vector<Identity> identities;  // unless they were given lately; the vault may have them already
         std::size_t masked = 0;            // card-like numbers
     };
 
-    // `box` must outlive it. `random`: 64 bits a call. `profile_of`: the id of the profile that this
-    // pseudonym leads to, or empty; not set: no profile is known.
+    // `box` must outlive it. `random`: 64 bits a call.
     Admission(AdmissionOptions options, Pseudonymiser pseudonymiser, const store::SealedBox& box,
-              std::function<std::uint64_t()> random,
-              std::function<std::string(const std::string&)> profile_of = {});
+              std::function<std::uint64_t()> random);
 
     // `ticket` 0: nobody waits.
     Admitted admit(const DeviceAddress& address, std::string_view name, Report report,
@@ -96,10 +94,12 @@ class Admission {
     const AdmissionOptions& options() const { return options_; }
 
   private:
+    // The pseudonym, and an Identity into `out` unless it was given lately.
+    std::string pseudonym_of(std::string_view customer, Admitted& out);
+
     AdmissionOptions options_;
     Pseudonymiser pseudonymiser_;
     const store::SealedBox& box_;
-    std::function<std::string(const std::string&)> profile_of_;
     UlidMaker ulids_;
     CardMask mask_;
     KnownPseudonyms known_;

@@ -27,6 +27,11 @@ bool is_attribute_name(std::string_view name) {
                        [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
 }
 
+// The reserved key in data: one identifier of the customer, or several.
+bool is_person(const JsonMember& member) {
+    return (is_string(member.value) || is_array(member.value)) && member.is("customer");
+}
+
 bool json_content(std::string_view type) {
     std::string lower(json_trim(type.substr(0, type.find(';'))));
     for (char& c : lower)
@@ -132,19 +137,21 @@ class Reader {
         report_.data = value;
         if (!is_object(value)) return;
         const std::vector<JsonMember> members = json_members(value);
-        const bool has = std::any_of(members.begin(), members.end(), [](const JsonMember& member) {
-            return is_string(member.value) && member.is("customer");
-        });
+        const bool has = std::any_of(members.begin(), members.end(),
+                                     [](const JsonMember& member) { return is_person(member); });
         if (!has) return;
         std::string rest = "{";
         for (const JsonMember& member : members) {
-            if (is_string(member.value) && member.is("customer")) {
-                std::string customer = json_unescape(member.value);
-                if (!is_customer(customer)) {
-                    problem(Problem::bad_customer, "a text like card:2900000012345 is expected",
-                            "data/customer");
+            if (is_person(member)) {
+                auto customers = customers_in(member.value);
+                if (!customers) {
+                    problem(
+                        Problem::bad_customer,
+                        "a text like card:2900000012345 is expected, or a list of 1 to 4 of the same person",
+                        "data/customer");
                 } else if (report_.customer.empty()) {
-                    report_.customer = std::move(customer);
+                    report_.customer = std::move(customers->front());
+                    report_.also.assign(customers->begin() + 1, customers->end());
                 }
                 continue;
             }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <string_view>
 
 #include "devices/cloudevent.hpp"
@@ -65,6 +66,19 @@ std::optional<Rejection> set_reserved(Report& report, std::size_t which, const s
     return std::nullopt;
 }
 
+// ["card:2900000012345","email:a@b.example"]: one person with several names.
+std::optional<Rejection> set_customers(Report& report, std::string_view list) {
+    auto customers = customers_in(list);
+    if (!customers)
+        return reject(Problem::bad_customer,
+                      "a text like card:2900000012345 is expected, or a list of 1 to 4 of the same person",
+                      {});
+    report.customer = std::move(customers->front());
+    report.also.assign(std::make_move_iterator(customers->begin() + 1),
+                       std::make_move_iterator(customers->end()));
+    return std::nullopt;
+}
+
 // {"event_id":"a1","query":"oat milk"}: our reserved keys are cut out, the rest is data.
 Item plain_item(std::string_view object, const std::vector<JsonMember>& members, const Reserved& outside) {
     Report report;
@@ -83,10 +97,13 @@ Item plain_item(std::string_view object, const std::vector<JsonMember>& members,
             } else if (member.value != "null") {
                 // Numbers are taken as they stand: 1790000000000, 4711.
                 const bool usable = is_string(member.value) || (which != 2 && is_number(member.value));
-                found = set_reserved(report, which,
-                                     is_string(member.value) ? json_unescape(member.value)
-                                     : usable                ? std::string(member.value)
-                                                             : std::string());
+                if (which == 2 && is_array(member.value))
+                    found = set_customers(report, member.value);
+                else
+                    found = set_reserved(report, which,
+                                         is_string(member.value) ? json_unescape(member.value)
+                                         : usable                ? std::string(member.value)
+                                                                 : std::string());
             }
             if (found && !problem) {
                 problem = std::move(found);
@@ -239,6 +256,18 @@ std::optional<UtcTime> parse_event_time(std::string_view text) {
         ms > 253'402'300'799'999)
         return std::nullopt;
     return UtcTime{ms};
+}
+
+std::optional<std::vector<std::string>> customers_in(std::string_view json) {
+    std::vector<std::string> found;
+    const auto items = is_array(json) ? json_items(json, customers_max) : std::vector{json};
+    if (items.empty() || items.size() > customers_max) return std::nullopt;
+    for (const std::string_view item : items) {
+        if (!is_string(item)) return std::nullopt;
+        found.push_back(json_unescape(item));
+        if (!is_customer(found.back())) return std::nullopt;
+    }
+    return found;
 }
 
 bool is_customer(std::string_view text) {

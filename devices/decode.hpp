@@ -27,6 +27,7 @@ namespace touchpoint::devices {
 inline constexpr std::size_t event_id_bytes_max = 128;
 inline constexpr std::size_t session_bytes_max = 128;
 inline constexpr std::size_t customer_bytes_max = 256;
+inline constexpr std::size_t customers_max = 4;    // identifiers of one person in one event
 inline constexpr std::size_t extensions_max = 32;  // of one CloudEvent
 
 // One event as the device said it.
@@ -34,6 +35,8 @@ struct Report {
     std::string id;  // empty: the device gave none
     std::optional<UtcTime> time;
     std::string customer;  // "scheme:value" as given; empty: none
+    // Other identifiers of the same person: "customer":["card:..","email:.."] names all of them.
+    std::vector<std::string> also;
     std::string session;
     // JSON text; with `base64` a JSON string. Empty: a CloudEvent without data.
     std::string data;
@@ -75,5 +78,7 @@ Decoded decode(const store::Incoming& message, const DecodeOptions& options) noe
 std::optional<UtcTime> parse_event_time(std::string_view text);
 // "scheme:value" with a scheme of [A-Za-z][A-Za-z0-9_-]{0,31} and something behind it.
 bool is_customer(std::string_view text);
+// A JSON value with one identifier, or a list of 1 to customers_max of the same person. Empty: it is neither.
+std::optional<std::vector<std::string>> customers_in(std::string_view json);
 
 }  // namespace touchpoint::devices

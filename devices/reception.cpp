@@ -1,5 +1,6 @@
 #include "devices/reception.hpp"
 
+#include <iterator>
 #include <string>
 #include <utility>
 #include <variant>
@@ -37,7 +38,8 @@ void Reception::admit(Decoded&& decoded, const store::Incoming& message, const N
         Admission::Admitted admitted = admission_.admit(
             *decoded.address, decoded.name, std::move(std::get<Report>(item)), message, now, ticket);
         counts_.masked += admitted.masked;
-        if (admitted.identity) into.identities.push_back(std::move(*admitted.identity));
+        std::move(admitted.identities.begin(), admitted.identities.end(),
+                  std::back_inserter(into.identities));
         ++counts_.admitted[admitted.event.stream];
         ++events;
         into.events.push_back(std::move(admitted.event));

@@ -85,17 +85,21 @@ Result<void> Daemon::Impl::open_store() {
     run_mark_->begin(surroundings_.boot_id);
 
     reader_ = std::make_unique<store::Worker>("reader");
-    profiles_.emplace(ProfileDesk::Parts{loop_, clock_, *cache_, *box_, *keys_,
-                                         [this](const std::string& key) { admission_->forget(key); }},
-                      settings_.profiles);
+    profiles_.emplace(ProfileDesk::Parts{loop_, clock_, *cache_, *store_, *box_, *keys_,
+                                         [this](const std::string& key) { admission_->forget(key); },
+                                         [this](const LivePictures::Joined& joined) {
+                                             housekeeping_->submit(
+                                                 events_->joined(clock_.utc(), store_->epoch(), joined.names,
+                                                                 joined.mark.stream, joined.mark.sequence));
+                                         }},
+                      settings_.gateway.id, settings_.profiles);
     return {};
 }
 
 Result<void> Daemon::Impl::open_devices() {
     devices::AdmissionOptions admission = settings_.admission;
     admission_.emplace(std::move(admission), devices::Pseudonymiser(keys_->pseudonym, keys_->pseudonym_id),
-                       *box_, surroundings_.random,
-                       [this](const std::string& pseudonym) { return profiles_->profile_of(pseudonym); });
+                       *box_, surroundings_.random);
     if (const auto rows = cache_->devices(); rows)
         registry_.load(*rows);
     else
@@ -150,9 +154,9 @@ void Daemon::Impl::open_uplink() {
         pushers_.push_back(std::make_unique<uplink::Pusher>(
             push, settings_.gateway.id, settings_.gateway.store,
             uplink::Pusher::Parts{loop_, *store_, *reader_, clock_, cache_.get(), &*box_,
-                                  surroundings_.random}));
+                                  surroundings_.random, profiles_->names()}));
     pull_.emplace(settings_.gateway.id, settings_.gateway.store,
-                  uplink::Pull::Parts{loop_, *store_, *reader_, clock_});
+                  uplink::Pull::Parts{loop_, *store_, *reader_, clock_, profiles_->names()});
 }
 
 Result<void> Daemon::Impl::open_http() {

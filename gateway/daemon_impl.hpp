@@ -7,14 +7,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <optional>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "gateway/daemon.hpp"
 #include "devices/direct_intake.hpp"
 #include "devices/intake.hpp"
 #include "devices/link_log.hpp"
@@ -24,6 +22,7 @@
 #include "gateway/backlog.hpp"
 #include "gateway/control.hpp"
 #include "gateway/core/log.hpp"
+#include "gateway/daemon.hpp"
 #include "gateway/disk_room.hpp"
 #include "gateway/event_routes.hpp"
 #include "gateway/gateway_events.hpp"

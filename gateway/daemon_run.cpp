@@ -164,6 +164,7 @@ void Daemon::Impl::settled(store::HorizonNote note) {
     direct_->settle(note.settled);
     for (const auto& pusher : pushers_) pusher->notify();
     pull_->notify();
+    profiles_->committed();
     pump_soon();
 }
 

@@ -62,6 +62,27 @@ Event GatewayEvents::heartbeat(UtcTime now, std::chrono::milliseconds uptime, st
                  {"clock_trusted", clock_trusted ? "true" : "false"}});
 }
 
+Event GatewayEvents::joined(UtcTime now, const std::string& epoch, const std::vector<std::string>& pseudonyms,
+                            Stream stream, Sequence sequence) {
+    Event event;
+    event.stream = Stream::customer;
+    event.id =
+        "merge-" + epoch + '-' + std::string(touchpoint::name(stream)) + '-' + std::to_string(sequence);
+    event.device_gave_id = true;
+    event.source = source_;
+    event.urgent = true;
+    std::string others;
+    for (std::size_t i = 1; i < pseudonyms.size(); ++i)
+        others += (i == 1 ? "pseudonym/" : ",pseudonym/") + pseudonyms[i];
+    event.members = "\"id\":" + json_string(event.id) + ",\"source\":" + json_string(source_) +
+                    ",\"type\":\"store.system.merge.v1\",\"time\":" + json_string(to_rfc3339(now)) +
+                    ",\"subject\":" + json_string("pseudonym/" + pseudonyms.front()) +
+                    ",\"sameas\":" + json_string(others) +
+                    ",\"datacontenttype\":\"application/json\",\"data\":{\"stream\":" +
+                    json_string(touchpoint::name(stream)) + ",\"sequence\":" + std::to_string(sequence) + '}';
+    return event;
+}
+
 Event GatewayEvents::clock_stepped(UtcTime now, std::chrono::milliseconds by) {
     return make(now, "clock-stepped", {{"step_ms", std::to_string(by.count())}});
 }

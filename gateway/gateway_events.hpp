@@ -35,6 +35,10 @@ class GatewayEvents {
     // Every `heartbeat` seconds: alive, and how much waits.
     Event heartbeat(UtcTime now, std::chrono::milliseconds uptime, std::uint64_t events_held,
                     bool clock_trusted);
+    // These pseudonyms were found to be one person by the event at this place; the first one stands for all.
+    // Goes with `customer`. Said again (after a crash) it is the same event.
+    Event joined(UtcTime now, const std::string& epoch, const std::vector<std::string>& pseudonyms,
+                 Stream stream, Sequence sequence);
     Event clock_stepped(UtcTime now, std::chrono::milliseconds by);
 
   private:

@@ -25,7 +25,7 @@ Result<void> Cache::open_tables() {
          {std::pair("vault", &tables_.vault), std::pair("registry", &tables_.registry),
           std::pair("profiles", &tables_.profiles), std::pair("aliases", &tables_.aliases),
           std::pair("touched", &tables_.touched), std::pair("erasures", &tables_.erasures),
-          std::pair("profile_counts", &tables_.profile_counts)})
+          std::pair("profile_counts", &tables_.profile_counts), std::pair("pictures", &tables_.pictures)})
         if (const auto opened = open(name, *out); !opened) return opened;
     return txn->commit();
 }
@@ -33,7 +33,7 @@ Result<void> Cache::open_tables() {
 Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     std::unique_ptr<Cache> self(new Cache);
     self->bytes_max_ = options.bytes_max;
-    self->vault_room_ = options.bytes_max + options.registry_bytes;
+    self->vault_room_ = options.bytes_max + options.registry_bytes + 2 * options.pictures_bytes;
     // Twice the bytes of profiles: free pages that lie one by one do not take a row of several. And erasures,
     // of which Profiles::Options::erasures_max are kept.
     constexpr std::uint64_t erasures_room = 32u << 20;

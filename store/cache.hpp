@@ -1,6 +1,6 @@
 // The `cache` environment: data with random life, apart from the events. The identity vault and the device
-// registry; the tables of store/profiles.hpp lie in it, too. A lost or damaged cache never stops intake: it
-// is set aside and begun anew.
+// registry; the tables of store/profiles.hpp and store/pictures.hpp lie in it, too. A lost or damaged cache
+// never stops intake: it is set aside and begun anew.
 //
 // Threads: all functions may be called from any thread; writes block for a flush.
 // On disk: store/README.md, "cache".
@@ -32,6 +32,7 @@ class Cache {
         std::uint64_t bytes_max = 256u << 20;       // of the vault's pages: here it takes no more
         std::uint64_t registry_bytes = 16u << 20;   // room for the registry
         std::uint64_t profiles_bytes = 256u << 20;  // Profiles::Options::bytes_max
+        std::uint64_t pictures_bytes = 32u << 20;   // Pictures::Options::bytes_max
         bool look_first = false;                    // as EventStore::Options::look_first
     };
     // The numbers by which Environment knows the tables.
@@ -43,6 +44,7 @@ class Cache {
         unsigned touched = 0;
         unsigned erasures = 0;
         unsigned profile_counts = 0;
+        unsigned pictures = 0;
     };
     // A file that cannot be read is moved aside (cache.damaged-N) and `replaced()` is true.
     // Fails with io, locked.

@@ -21,11 +21,19 @@ std::size_t string_end(std::string_view text, std::size_t at) {
     return at;
 }
 
-// The pseudonym of an event, if its subject is one.
-std::string_view pseudonym_in(std::string_view members) {
-    const std::string_view subject = outer_text(members, "subject");
+// The pseudonym that such a text names: "pseudonym/p1_..".
+std::string_view pseudonym_in(std::string_view subject) {
     if (!subject.starts_with(pseudonym_prefix)) return {};
     return subject.substr(pseudonym_prefix.size());
+}
+
+// JSON members with another text in the place of `old`, which is a part of them.
+void append_with(std::string& out, std::string_view members, std::string_view old, std::string_view text) {
+    const auto at = static_cast<std::size_t>(old.data() - members.data());
+    out += members.substr(0, at);
+    std::string quoted = json_string(text);
+    out += std::string_view(quoted).substr(1, quoted.size() - 2);
+    out += members.substr(at + old.size());
 }
 
 }  // namespace
@@ -72,8 +80,8 @@ std::string BodyText::finish() {
     return std::move(text_);
 }
 
-Formatter::Formatter(Origin origin, Format format, Join join)
-    : origin_(std::move(origin)), format_(format), join_(std::move(join)) {
+Formatter::Formatter(Origin origin, Format format, Join join, NamePerson name)
+    : origin_(std::move(origin)), format_(format), join_(std::move(join)), name_(std::move(name)) {
     head_ = "{\"specversion\":\"1.0\",\"gatewayid\":" + json_string(origin_.gateway_id) +
             ",\"epoch\":" + json_string(origin_.epoch) + ",\"stream\":\"";
 }
@@ -90,19 +98,43 @@ std::string Formatter::event(Stream stream, const store::StoredEvent& event) con
     std::string out;
     out.reserve(head_.size() + event.members.size() + 128);
     append_head(out, stream, event.sequence, event.recorded);
-    if (join_) {
-        const std::string_view pseudonym = pseudonym_in(event.members);
-        if (!pseudonym.empty()) {
-            if (const auto raw = join_(pseudonym)) {
-                out += "\"customer\":";
-                append_json_string(out, *raw);
-                out += ',';
-            }
-        }
-    }
-    out += event.members;
+    append_members(out, stream, event.members);
     out += '}';
     return out;
+}
+
+void Formatter::append_members(std::string& out, Stream stream, std::string_view members) const {
+    const std::string_view subject = join_ || name_ ? outer_text(members, "subject") : std::string_view();
+    const std::string_view pseudonym = pseudonym_in(subject);
+    if (pseudonym.empty()) {
+        out += members;
+        return;
+    }
+    const PersonName person = name_ ? name_(pseudonym, stream) : PersonName{std::string(subject), true};
+    if (join_ && person.raw) {
+        if (const auto raw = join_(pseudonym)) {
+            out += "\"customer\":";
+            append_json_string(out, *raw);
+            out += ',';
+        }
+    }
+    std::string named;
+    append_with(named, members, subject, person.subject);
+    // Other names of the same person, each as it may leave.
+    const std::string_view same = name_ ? outer_text(named, "sameas") : std::string_view();
+    if (same.empty()) {
+        out += named;
+        return;
+    }
+    std::string others;
+    for (std::string_view rest = same; !rest.empty();) {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        const std::string_view one = pseudonym_in(rest.substr(0, comma));
+        if (!others.empty()) others += ',';
+        others += one.empty() ? std::string(rest.substr(0, comma)) : name_(one, stream).subject;
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+    append_with(out, named, same, others);
 }
 
 std::string Formatter::gap(const store::Gap& gap) const {

@@ -68,10 +68,18 @@ std::string_view outer_text(std::string_view members, std::string_view key);
 // The raw identifier behind a pseudonym, or empty when the vault no longer has it.
 using Join = std::function<std::optional<std::string>(std::string_view pseudonym)>;
 
+// What a person is called in an event that leaves now, by what he has consented to.
+struct PersonName {
+    std::string subject;  // "profile/c-1", or "pseudonym/p1_.." as it is stored
+    bool raw = false;     // what stands behind the pseudonym may leave, too, where a destination asks for it
+};
+// Any thread. Empty: everybody leaves as he is stored, and raw identifiers where they are asked for.
+using NamePerson = std::function<PersonName(std::string_view pseudonym, Stream stream)>;
+
 class Formatter {
   public:
-    // An empty `join` leaves subjects as they are (identifiers = "pseudonym").
-    Formatter(Origin origin, Format format, Join join = {});
+    // An empty `join`: no raw identifiers (identifiers = "pseudonym").
+    Formatter(Origin origin, Format format, Join join = {}, NamePerson name = {});
 
     // `lead`, if given, stands in front of the slice's events: a gap that the reader does not know yet.
     Batch build(const store::Slice& slice, const BatchLimits& limits, const store::Gap* lead = nullptr) const;
@@ -83,11 +91,13 @@ class Formatter {
     static std::string_view content_type(Format format);
 
   private:
+    void append_members(std::string& out, Stream stream, std::string_view members) const;
     void append_head(std::string& out, Stream stream, Sequence sequence, UtcTime recorded) const;
 
     Origin origin_;
     Format format_;
     Join join_;
+    NamePerson name_;
     std::string head_;  // {"specversion" ... "epoch":"..": the same in all events
 };
 

@@ -33,6 +33,7 @@
 #include "gateway/core/clock.hpp"
 #include "gateway/core/streams.hpp"
 #include "store/event_store.hpp"
+#include "uplink/formats.hpp"
 #include "uplink/options.hpp"
 #include "uplink/pull_page.hpp"
 #include "uplink/pull_refusal.hpp"
@@ -116,6 +117,7 @@ class Pull {
         store::EventStore& store;
         store::Worker& reader;
         const Clock& clock;
+        NamePerson name = {};  // under which names persons leave
     };
 
     Pull(std::string gateway_id, std::string store_id, Parts parts);

@@ -42,8 +42,8 @@ class Pull::Impl : public std::enable_shared_from_this<Pull::Impl> {
     Impl(std::string gateway_id, std::string store_id, Parts parts)
         : parts_(parts),
           origin_{std::move(gateway_id), std::move(store_id), parts.store.epoch()},
-          ndjson_(origin_, Format::ndjson),
-          batch_(origin_, Format::cloudevents_batch) {}
+          ndjson_(origin_, Format::ndjson, {}, parts.name),
+          batch_(origin_, Format::cloudevents_batch, {}, parts.name) {}
 
     std::uint64_t read(PullRead wanted, Done<PullBody> done);
     void abandon(std::uint64_t request);

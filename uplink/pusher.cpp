@@ -62,7 +62,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         : options_(std::move(options)),
           parts_(std::move(parts)),
           origin_{std::move(gateway_id), std::move(store_id), parts_.store.epoch()},
-          formatter_(origin_, options_.format, joiner(options_, parts_)),
+          formatter_(origin_, options_.format, joiner(options_, parts_), parts_.name),
           reader_(parts_.store.make_reader()),
           client_(parts_.loop, options_),
           timer_(parts_.loop),

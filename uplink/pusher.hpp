@@ -25,6 +25,7 @@
 
 #include "gateway/core/clock.hpp"
 #include "store/event_store.hpp"
+#include "uplink/formats.hpp"
 #include "uplink/options.hpp"
 #include "uplink/stats.hpp"
 
@@ -55,6 +56,7 @@ class Pusher {
         const store::Cache* cache = nullptr;
         const store::SealedBox* box = nullptr;
         std::function<std::uint64_t()> random;  // 64 random bits a call: the jitter
+        NamePerson name = {};                   // under which names persons leave
     };
 
     Pusher(PushOptions options, std::string gateway_id, std::string store_id, Parts parts);

@@ -1,30 +1,92 @@
 #include "gateway/profiles/profile_desk.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <memory>
 #include <utility>
 
 #include "gateway/core/log.hpp"
 
 namespace touchpoint::gateway {
+namespace {
 
-ProfileDesk::ProfileDesk(const Parts& parts, const config::ProfileSettings& settings)
-    : clock_(parts.clock),
+EventPurposes purposes_of(const config::ProfileSettings& settings) {
+    EventPurposes purposes = default_event_purposes();
+    for (const Stream stream : all_streams)
+        if (const auto named = purpose_named(settings.event_purposes[stream])) purposes[stream] = *named;
+    return purposes;
+}
+
+}  // namespace
+
+ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
+                         const config::ProfileSettings& settings)
+    : loop_(parts.loop),
+      clock_(parts.clock),
+      store_(parts.store),
       pseudonymiser_(parts.keys.pseudonym, parts.keys.pseudonym_id),
       profiles_(parts.cache, parts.box, parts.keys.profiles, {.bytes_max = settings.bytes}),
+      picture_rows_(parts.cache, parts.box, {.bytes_max = settings.live_bytes}),
+      pictures_(parts.store, picture_rows_, parts.clock, parts.keys.profiles),
+      persons_({profiles_, pictures_, parts.store.epoch()},
+               {gateway_id, settings.unknown_consent_granted, purposes_of(settings)}),
       reads_(
-          {profiles_, pseudonymiser_, parts.box, parts.clock},
+          {profiles_, persons_, pseudonymiser_, parts.box, parts.clock},
           {settings.stale, settings.unknown_consent_granted, settings.wanted_max, settings.misses_per_min}),
-      parts_{
-          parts.loop,
-          writer_,
-          profiles_,
-          pseudonymiser_,
-          parts.clock,
-          [this](const std::string& id, const std::vector<std::string>& keys) { reads_.arrived(id, keys); },
-          parts.forgotten} {}
+      joined_(parts.joined),
+      parts_{parts.loop,
+             writer_,
+             profiles_,
+             pseudonymiser_,
+             parts.clock,
+             [this](const std::string& id, const std::vector<std::string>& keys) {
+                 reads_.arrived(id, keys);
+                 store_.note_persons_changed();  // his consents may be others
+             },
+             [this, forgotten = parts.forgotten](const std::string& key) {
+                 const std::vector<std::string> names = {key};
+                 pictures_.forget(names);
+                 if (forgotten) forgotten(key);
+             }} {}
 
-std::string ProfileDesk::profile_of(const std::string& pseudonym) {
-    auto look = profiles_.by_alias(pseudonym, clock_.utc());
-    return look ? std::move(look->profile.id) : std::string();
+uplink::NamePerson ProfileDesk::names() {
+    return [this](std::string_view pseudonym, Stream stream) {
+        Persons::Name name = persons_.leaving(std::string(pseudonym), stream, clock_.utc());
+        return uplink::PersonName{std::move(name.subject), name.raw};
+    };
+}
+
+void ProfileDesk::committed() {
+    if (following_) return;
+    following_ = live_.post([this] { follow_job(); });
+}
+
+// On the live worker. One job after the other, so that loop hears of what one of them found before the next.
+void ProfileDesk::follow_job() {
+    const auto read = pictures_.catch_up(followed_at_once);
+    const SteadyTime now = clock_.steady();
+    Result<void> written;
+    if (pictures_.dirty() >= LivePictures::dirty_max || now - checkpointed_ >= checkpoint_every) {
+        checkpointed_ = now;
+        written = pictures_.checkpoint();
+    }
+    const bool trouble = !read || !written;
+    if (trouble && !picture_trouble_)
+        log::error("gateway", "live pictures of customers are not kept",
+                   {{"why", !read ? read.error().context : written.error().context}});
+    picture_trouble_ = trouble;
+    auto news = std::make_shared<LivePictures::News>(pictures_.take_news());
+    const bool more = read && !*read;
+    boost::asio::post(loop_, [this, news, more] {
+        following_ = false;
+        heard(*news);
+        if (more) committed();
+    });
+}
+
+void ProfileDesk::heard(const LivePictures::News& news) {
+    for (const LivePictures::Joined& one : news.joined)
+        if (joined_) joined_(one);
 }
 
 std::vector<Route> ProfileDesk::platform_routes() {
@@ -35,6 +97,7 @@ std::vector<Route> ProfileDesk::platform_routes() {
 }
 
 void ProfileDesk::tick(SteadyTime now) {
+    committed();
     if (now - touches_written_ < write_touches_every || profiles_.touches() == 0) return;
     touches_written_ = now;
     writer_.post([this] {
@@ -47,6 +110,7 @@ void ProfileDesk::tick(SteadyTime now) {
 void ProfileDesk::stop() {
     // What is lost here is soon read again.
     writer_.post([this] { (void)profiles_.write_touches(); });
+    live_.post([this] { (void)pictures_.checkpoint(); });
 }
 
 }  // namespace touchpoint::gateway

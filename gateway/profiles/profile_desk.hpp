@@ -1,9 +1,10 @@
 // The parts of the program that have to do with customers' profiles, put together: the cache's rows, the
-// thread that writes them, the routes.
+// threads that write them and follow the event log, the routes.
 //
-// Threads: confined to loop, but profile_of(): any.
+// Threads: confined to loop, but what names() gives: any.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,15 +13,20 @@
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/http.hpp"
+#include "gateway/profiles/live_pictures.hpp"
+#include "gateway/profiles/persons.hpp"
 #include "gateway/profiles/profile_read_routes.hpp"
 #include "gateway/profiles/profile_reads.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
+#include "store/event_store.hpp"
 #include "store/keys.hpp"
+#include "store/pictures.hpp"
 #include "store/profiles.hpp"
 #include "store/sealed_box.hpp"
 #include "store/worker.hpp"
+#include "uplink/formats.hpp"
 
 namespace touchpoint::gateway {
 
@@ -28,26 +34,34 @@ class ProfileDesk {
   public:
     // Which profiles were read is written down this often: it costs flash, and only decides who leaves first.
     static constexpr std::chrono::seconds write_touches_every{60};
+    // Live pictures are written down this often, or when LivePictures::dirty_max changed.
+    static constexpr std::chrono::seconds checkpoint_every{30};
+    static constexpr std::uint64_t followed_at_once = 20'000;  // events of one job
 
     // All of it outlives the desk; `keys` is only looked at.
     struct Parts {
         boost::asio::io_context& loop;
         const Clock& clock;
         store::Cache& cache;
+        store::EventStore& store;
         const store::SealedBox& box;
         const store::Keys& keys;
         // As ProfileParts::forgotten.
         std::function<void(const std::string& alias_key)> forgotten;
+        // Names of one person were found to be the same: the platform is to hear of it. On loop.
+        std::function<void(const LivePictures::Joined&)> joined;
     };
-    ProfileDesk(const Parts& parts, const config::ProfileSettings& settings);
+    ProfileDesk(const Parts& parts, const std::string& gateway_id, const config::ProfileSettings& settings);
 
-    // The id of the profile that a pseudonym leads to; empty: none is known.
-    std::string profile_of(const std::string& pseudonym);
+    // Under which name an event leaves: for push and pull, on any thread.
+    uplink::NamePerson names();
 
     std::vector<Route> local_routes() { return profile_read_routes(reads_); }
     std::vector<Route> platform_routes();
     std::vector<Route> control_routes() { return {erasures_route(parts_)}; }
 
+    // Events have become durable: the live pictures follow. Call it after each horizon.
+    void committed();
     // Call it several times a second.
     void tick(SteadyTime now);
     // What is queued is still written, by the time the desk is gone.
@@ -55,11 +69,24 @@ class ProfileDesk {
     ProfilePicture picture() const { return {profiles_.stats(), reads_.stats()}; }
 
   private:
+    void follow_job();
+    void heard(const LivePictures::News& news);
+
+    boost::asio::io_context& loop_;
     const Clock& clock_;
+    store::EventStore& store_;
     const devices::Pseudonymiser pseudonymiser_;
     store::Profiles profiles_;
+    store::Pictures picture_rows_;
+    LivePictures pictures_;
+    Persons persons_;
     ProfileReads reads_;
-    store::Worker writer_{"profiles"};  // dies before what its jobs write to
+    const std::function<void(const LivePictures::Joined&)> joined_;
+    bool following_ = false;                    // a job is posted
+    std::atomic<bool> picture_trouble_{false};  // said once
+    SteadyTime checkpointed_{};                 // of the live worker's jobs
+    store::Worker live_{"live"};                // these two die before what their jobs write to
+    store::Worker writer_{"profiles"};
     ProfileParts parts_;
     SteadyTime touches_written_{};
 };

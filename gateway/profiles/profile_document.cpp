@@ -28,9 +28,15 @@ struct Sight {
     std::string_view member;
     std::array<bool, 4> purposes;
 };
-constexpr std::array<Sight, 3> sights = {{{"aliases", {true, false, true, true}},
+constexpr std::array<Sight, 7> sights = {{{"aliases", {true, false, true, true}},
                                           {"segments", {false, true, true, true}},
-                                          {"offers", {false, false, true, true}}}};
+                                          {"offers", {false, false, true, true}},
+                                          {"recent", {false, true, true, true}},
+                                          {"counts", {false, true, true, true}},
+                                          {"place", {true, true, true, true}},
+                                          {"cart", {true, false, true, true}}}};
+// Of how far the platform has seen this store: for the platform only.
+constexpr std::string_view bookkeeping = "seen";
 // Paths of their own stand there.
 constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
 constexpr std::array<std::string_view, 4> purpose_names = {"operation", "analytics", "personalisation",
@@ -274,12 +280,12 @@ std::string masked(std::string_view value) {
     return ".." + std::string(value.substr(at));
 }
 
-bool consent(const std::vector<JsonMember>& document, const ProfileView& view, UtcTime now) {
-    const bool otherwise = view.purpose == Purpose::operation || view.unknown_granted;
+bool consent(const std::vector<JsonMember>& document, Purpose purpose, bool unknown_granted, UtcTime now) {
+    const bool otherwise = purpose == Purpose::operation || unknown_granted;
     const auto consents = devices::json_find(document, "consents");
     if (!consents || !is_object(*consents)) return otherwise;
     const auto one = devices::json_find(devices::json_members(*consents),
-                                        purpose_names[static_cast<std::size_t>(view.purpose)]);
+                                        purpose_names[static_cast<std::size_t>(purpose)]);
     if (!one || !is_object(*one)) return otherwise;
     const auto members = devices::json_members(*one);
     const auto time = [&](std::string_view name) {
@@ -295,7 +301,7 @@ bool consent(const std::vector<JsonMember>& document, const ProfileView& view, U
 
 bool sees(std::string_view member, const ProfileView& view, bool consented) {
     if (!view.persons) return false;
-    if (member == "consents") return true;
+    if (member == "consents" || member == "provisional") return true;
     if (!consented) return false;
     for (const Sight& sight : sights)
         if (sight.member == member) return sight.purposes[static_cast<std::size_t>(view.purpose)];
@@ -401,22 +407,27 @@ std::optional<Purpose> purpose_named(std::string_view text) {
     return std::nullopt;
 }
 
+bool consented(std::string_view document, Purpose purpose, bool unknown_granted, UtcTime now) {
+    return consent(devices::json_members(document), purpose, unknown_granted, now);
+}
+
 std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now) {
     const auto document = devices::json_members(profile.json);
-    const bool consented = consent(document, view, now);
+    const bool may = consent(document, view.purpose, view.unknown_granted, now);
     std::string withheld;
     const auto withhold = [&](std::string_view name) {
         if (!withheld.empty()) withheld += ',';
         append_json_string(withheld, name);
     };
     std::string out = "{\"id\":" + json_string(profile.id);
-    if (sees("aliases", view, consented))
+    if (sees("aliases", view, may))
         out += ",\"aliases\":" + aliases_json(profile, view.whole_aliases);
     else if (!profile.aliases.empty())
         withhold("aliases");
     for (const JsonMember& member : document) {
         const std::string name = devices::json_unescape(member.key);
-        if (!sees(name, view, consented)) {
+        if (name == bookkeeping && !view.whole_aliases) continue;
+        if (!sees(name, view, may)) {
             withhold(name);
             continue;
         }

@@ -51,6 +51,10 @@ inline constexpr std::size_t lookup_aliases_max = 8;
 enum class Purpose { operation, analytics, personalisation, marketing };
 std::optional<Purpose> purpose_named(std::string_view text);
 
+// Whether the person behind this document lets it be used for `purpose` now. Nobody has to consent to
+// operation, but it can be denied.
+bool consented(std::string_view document, Purpose purpose, bool unknown_granted, UtcTime now);
+
 struct ProfileView {
     Purpose purpose = Purpose::operation;
     bool persons = true;           // false: the row's state, and nothing of the person

@@ -103,9 +103,12 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
     const UtcTime now = parts_.clock.utc();
     bool erased = false;
     for (const Asked& one : asked) {
-        const auto look =
-            one.alias ? parts_.profiles.by_alias(one.key, now) : parts_.profiles.by_id(one.text, now);
-        if (!look) return refused(503, "store-io", "the cache cannot be read");
+        const auto person =
+            one.alias ? parts_.persons.by_alias(one.key, one.text, now) : parts_.persons.by_id(one.text, now);
+        if (!person) return refused(503, "store-io", "the cache cannot be read");
+        const store::ProfileLook* look = &person->look;
+        // Only this store knows him: the platform may know more.
+        if (first && person->provisional) wanted_.note(one.key, one.text, now);
         if (look->kind == Kind::found) {
             if (first) ++stats_.hits;
             ProfileAnswer answer = shown(question, purpose, *look);

@@ -15,6 +15,7 @@
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
 #include "gateway/profiles/miss_limits.hpp"
+#include "gateway/profiles/persons.hpp"
 #include "gateway/profiles/profile_document.hpp"
 #include "gateway/profiles/profile_stats.hpp"
 #include "gateway/profiles/wanted.hpp"
@@ -53,6 +54,7 @@ class ProfileReads {
     // All of it outlives the reads.
     struct Parts {
         store::Profiles& profiles;
+        Persons& persons;
         const devices::Pseudonymiser& pseudonymiser;
         const store::SealedBox& box;
         const Clock& clock;

@@ -15,6 +15,7 @@
 #include "gateway/profiles/profile_reads.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "store/cache.hpp"
+#include "store/event_store.hpp"
 #include "store/keys.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
@@ -35,9 +36,21 @@ class ProfileShop : public testing::Test {
                                                 .bytes_max = 16u << 20,
                                                 .profiles_bytes = profile_options_.bytes_max}));
         profiles_.emplace(*cache_, box_, store::keyed_hash("box", "profiles"), profile_options_);
+        store::EventStore::Options store_options;
+        store_options.folder = folder_.path() / "events";
+        store_options.bytes_max = 64u << 20;
+        store_options.reserve_bytes = 16u << 20;
+        store_options.commit_interval = std::chrono::milliseconds(1);
+        store_options.boot_id = "boot-1";
+        store_ = std::move(*store::EventStore::open(std::move(store_options), *cache_, clock_));
+        store_->start({"journal-1", "boot-1", 0}, {}, [](const Error&) {});
+        picture_rows_.emplace(*cache_, box_, store::Pictures::Options{});
+        pictures_.emplace(*store_, *picture_rows_, clock_, std::string(32, 's'));
+        persons_.emplace(gateway::Persons::Parts{*profiles_, *pictures_, store_->epoch()}, person_options_);
         writer_ = std::make_unique<store::Worker>("profiles");
         loop_.on_loop([&] {
-            reads_.emplace(gateway::ProfileReads::Parts{*profiles_, names_, box_, clock_}, options_);
+            reads_.emplace(gateway::ProfileReads::Parts{*profiles_, *persons_, names_, box_, clock_},
+                           options_);
             const gateway::ProfileParts parts{
                 loop_.loop(),
                 *writer_,
@@ -63,6 +76,10 @@ class ProfileShop : public testing::Test {
             routes_.clear();
             reads_.reset();
         });
+        persons_.reset();
+        pictures_.reset();
+        picture_rows_.reset();
+        store_.reset();
         profiles_.reset();
         cache_.reset();
     }
@@ -97,6 +114,31 @@ class ProfileShop : public testing::Test {
         return answer.get_future().get();
     }
 
+    // What a device has told, durable when this returns. `customer` and `session` may be empty.
+    void told(Stream stream, const std::string& type, const std::string& customer, const std::string& session,
+              const std::string& data, const std::string& also = "") {
+        Event event;
+        event.stream = stream;
+        event.id = std::to_string(++told_);
+        event.source = "/stores/s1/kiosk/k7";
+        event.members = "\"id\":\"" + event.id + "\",\"source\":\"" + event.source + "\",\"type\":\"" + type +
+                        "\",\"time\":\"" + to_rfc3339(clock_.utc()) + "\"";
+        const auto pseudonym = [this](const std::string& text) {
+            return "pseudonym/" + names_.pseudonym(devices::normalise(text));
+        };
+        if (!customer.empty()) event.members += ",\"subject\":\"" + pseudonym(customer) + "\"";
+        if (!also.empty()) event.members += ",\"sameas\":\"" + pseudonym(also) + "\"";
+        if (!session.empty()) event.members += ",\"session\":\"" + session + "\"";
+        event.members += ",\"data\":" + data;
+        store::Submission submission;
+        submission.events.push_back(std::move(event));
+        ASSERT_TRUE(store_->submit(std::move(submission)));
+        std::promise<bool> durable;
+        store_->when_durable([&](const Result<void>& result) { durable.set_value(result.has_value()); });
+        ASSERT_TRUE(durable.get_future().get());
+    }
+    Sequence last(Stream stream) const { return store_->horizon(stream); }
+
     const TempFolder folder_{std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp"};
     ManualClock clock_;
     const store::SealedBox box_{std::string(32, 'b')};
@@ -106,6 +148,11 @@ class ProfileShop : public testing::Test {
     gateway::HttpLimits limits_;
     std::unique_ptr<store::Cache> cache_;
     std::optional<store::Profiles> profiles_;
+    gateway::Persons::Options person_options_{.gateway_id = "gw-1"};
+    std::unique_ptr<store::EventStore> store_;
+    std::optional<store::Pictures> picture_rows_;
+    std::optional<gateway::LivePictures> pictures_;
+    std::optional<gateway::Persons> persons_;
     LoopThread loop_;
     std::unique_ptr<store::Worker> writer_;
     std::optional<gateway::ProfileReads> reads_;
@@ -113,6 +160,7 @@ class ProfileShop : public testing::Test {
     std::vector<gateway::Route> routes_;
     std::unique_ptr<gateway::HttpServer> server_;
     int port_ = 0;
+    int told_ = 0;
 };
 
 }  // namespace touchpoint::tests

@@ -60,9 +60,10 @@ TEST_F(ProfilesTest, WhatThePlatformSaysATillReadsAndEventsOfThatCustomerNameThe
     EXPECT_THAT(till("/v1/profiles/card:" + card),
                 AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("\"tier\":\"gold\""), HasSubstr("\n200")));
     EXPECT_THAT(ask(gateway_.port(), "POST", "/v1/events?device=pos/t1&event=sale", sale), HasSubstr("200"));
-    EXPECT_THAT(platform("GET", "/v1/events?from=oldest&streams=sales"),
-                AllOf(HasSubstr("\"subject\":\"pseudonym/p1_"), HasSubstr("\"subject\":\"profile/c-1\""),
-                      Not(HasSubstr(card))));
+    EXPECT_THAT(
+        platform("GET", "/v1/events?from=oldest&streams=sales"),
+        // Also the one that was stored before anybody knew him.
+        AllOf(HasSubstr("\"subject\":\"profile/c-1\""), Not(HasSubstr("pseudonym/")), Not(HasSubstr(card))));
     EXPECT_EQ(gateway_.metric("touchpoint_profiles"), 1);
     EXPECT_EQ(gateway_.metric("touchpoint_profile_reads_total{result=\"hit\"}"), 1);
 

@@ -1,0 +1,290 @@
+#include "gateway/profiles/live_pictures.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "gateway/core/log.hpp"
+#include "store/keys.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+// Quarantine holds messages that broke a rule: they say nothing about anybody.
+constexpr std::array<Stream, 4> followed = {Stream::customer, Stream::sales, Stream::interactions,
+                                            Stream::telemetry};
+constexpr std::uint64_t bytes_at_once = 256u << 10;
+
+}  // namespace
+
+LivePictures::LivePictures(store::EventStore& store, store::Pictures& rows, const Clock& clock,
+                           std::string session_key)
+    : store_(store),
+      rows_(rows),
+      clock_(clock),
+      session_key_(std::move(session_key)),
+      reader_(store.make_reader()) {
+    const auto position = rows_.position();
+    if (position && position->epoch == store_.epoch()) position_ = *position;
+    position_.epoch = store_.epoch();
+    // A power cut can take back what a position in the cache was written for: then the numbers are given
+    // anew.
+    for (const Stream stream : followed)
+        position_.numbers[stream] = std::min(position_.numbers[stream], store_.horizon(stream));
+}
+
+std::uint64_t LivePictures::behind() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t events = 0;
+    for (const Stream stream : followed) {
+        const Sequence horizon = store_.horizon(stream);
+        events += horizon - std::min(horizon, position_.numbers[stream]);
+    }
+    return events;
+}
+
+Result<bool> LivePictures::catch_up(std::uint64_t events_max) {
+    const std::lock_guard lock(mutex_);
+    for (const Stream stream : followed)
+        while (position_.numbers[stream] < store_.horizon(stream)) {
+            if (events_max == 0 || dirty_ >= dirty_hard_max) return false;
+            const auto read = read_some(stream, events_max);
+            if (!read) return read.error();
+            if (*read == 0) break;
+            events_max -= std::min(events_max, *read);
+        }
+    return true;
+}
+
+Result<std::uint64_t> LivePictures::read_some(Stream stream, std::uint64_t events_max) {
+    const auto events = static_cast<std::uint32_t>(std::min<std::uint64_t>(events_max, events_at_once));
+    const auto slice =
+        reader_->read(stream, position_.numbers[stream], std::string(), {bytes_at_once, events});
+    if (!slice) return slice.error();
+    for (const store::StoredEvent& event : slice->events) {
+        if (event.gap >= 0) continue;
+        if (const auto told = read_touch(stream, event.sequence, event.recorded, event.members)) take(*told);
+    }
+    events_since_ += slice->events.size();
+    if (!slice->events.empty()) position_.numbers[stream] = slice->events.back().sequence;
+    return slice->events.size();
+}
+
+std::string LivePictures::session_name(const Told& told) const {
+    return "session" + store::keyed_hash(session_key_, told.session);
+}
+
+void LivePictures::take(const Told& told) {
+    std::string person = told.person;
+    if (!told.session.empty()) {
+        Entry& session = entry(session_name(told));
+        Picture& picture = session.picture;
+        const UtcTime now = told.touch.mark.recorded;
+        if (picture.changed + session_idle < now) picture = Picture{};  // somebody else stands there by now
+        const bool identified = !person.empty() && picture.owner != person;
+        if (person.empty()) person = picture.owner;
+        if (person.empty()) {
+            fold(picture, told, position_.epoch);
+        } else {
+            // Whoever says his name in a running session is who did all of it: until then, nobody was.
+            if (identified && picture.owner.empty() && !picture.touches.empty()) {
+                Entry& whose = entry(person);
+                absorb(whose.picture, picture);
+                changed(whose);
+            }
+            picture.owner = person;
+            picture.changed = std::max(picture.changed, now);
+            picture.epoch = position_.epoch;
+        }
+        if (told.session_end) picture = Picture{};
+        changed(session);
+    }
+    if (person.empty()) return;
+    Entry& whose = entry(person);
+    fold(whose.picture, told, position_.epoch);
+    changed(whose);
+    // Events of his that wait, repeats among them, may have to leave under another name.
+    if (told.consent || !told.same_as.empty()) store_.note_persons_changed();
+    if (!told.same_as.empty()) take_joined(told);
+    tell(person);
+}
+
+// All of them are one person from here on, and so is everybody whom they were found to be before.
+void LivePictures::take_joined(const Told& told) {
+    std::vector<std::string> all;
+    const auto add = [&](const std::string& name) {
+        if (all.size() < Picture::names_max && std::find(all.begin(), all.end(), name) == all.end())
+            all.push_back(name);
+    };
+    std::vector<std::string> said = {told.person};
+    said.insert(said.end(), told.same_as.begin(), told.same_as.end());
+    for (const std::string& name : said) {
+        const std::vector<std::string> known = entry(name).picture.names;
+        if (known.empty()) add(name);
+        for (const std::string& one : known) add(one);
+    }
+    bool news = false;
+    for (const std::string& name : all) {
+        Entry& one = entry(name);
+        if (one.picture.names == all) continue;
+        one.picture.names = all;
+        changed(one);
+        tell(name);
+        news = true;
+    }
+    if (news && news_.joined.size() < told_max) news_.joined.push_back({all, told.touch.mark});
+}
+
+void LivePictures::tell(const std::string& name) {
+    if (news_.names.size() < told_max && (news_.names.empty() || news_.names.back() != name))
+        news_.names.push_back(name);
+}
+
+LivePictures::News LivePictures::take_news() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(news_, {});
+}
+
+// --- in memory
+
+LivePictures::Entry& LivePictures::entry(const std::string& key) {
+    if (const auto found = at_.find(key); found != at_.end()) {
+        entries_.splice(entries_.begin(), entries_, found->second);
+        return *found->second;
+    }
+    make_room();
+    entries_.push_front({key, {}, false, false});
+    at_.emplace(key, entries_.begin());
+    Entry& fresh = entries_.front();
+    const auto row = rows_.get(key);
+    if (row && *row)
+        if (auto picture = read_picture(**row)) fresh.picture = std::move(*picture);
+    return fresh;
+}
+
+// What is written down leaves memory; what is not, or is just being written, stays.
+void LivePictures::make_room() {
+    if (writing_) return;
+    auto at = entries_.end();
+    while (entries_.size() >= entries_max && at != entries_.begin()) {
+        --at;
+        if (at->dirty) continue;
+        at_.erase(at->key);
+        at = entries_.erase(at);
+    }
+}
+
+void LivePictures::changed(Entry& entry) {
+    entry.gone = false;
+    if (entry.dirty) return;
+    entry.dirty = true;
+    ++dirty_;
+}
+
+Picture LivePictures::of(std::span<const std::string> names) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> all;
+    const auto add = [&](const std::string& name) {
+        if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    };
+    std::vector<Picture> pictures;
+    for (const std::string& name : names) add(name);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const Entry& one = entry(all[i]);
+        if (one.gone) continue;
+        for (const std::string& other : one.picture.names) add(other);
+        pictures.push_back(one.picture);
+    }
+    return together(pictures);
+}
+
+std::vector<std::string> LivePictures::joined_with(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const Entry& one = entry(name);
+    return one.picture.names.empty() ? std::vector<std::string>{name} : one.picture.names;
+}
+
+void LivePictures::forget(std::span<const std::string> names) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : names) {
+        // Whoever was joined with him loses the link, not himself.
+        for (const std::string& other : std::vector<std::string>(entry(name).picture.names)) {
+            Entry& one = entry(other);
+            std::erase(one.picture.names, name);
+            if (one.picture.names.size() < 2) one.picture.names.clear();
+            changed(one);
+        }
+        Entry& one = entry(name);
+        one.picture = Picture{};
+        changed(one);
+        one.gone = true;
+    }
+    // Sessions know their owner.
+    for (Entry& one : entries_)
+        if (std::find(names.begin(), names.end(), one.picture.owner) != names.end()) {
+            one.picture = Picture{};
+            changed(one);
+            one.gone = true;
+        }
+}
+
+void LivePictures::part(std::span<const std::string> ones, std::span<const std::string> others) {
+    const std::lock_guard lock(mutex_);
+    const auto among = [](std::span<const std::string> names, const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    const auto leave_out = [&](std::span<const std::string> whose, std::span<const std::string> without) {
+        for (const std::string& name : whose) {
+            Entry& one = entry(name);
+            const std::size_t before = one.picture.names.size();
+            std::erase_if(one.picture.names, [&](const std::string& other) { return among(without, other); });
+            if (one.picture.names.size() < 2) one.picture.names.clear();
+            if (one.picture.names.size() != before) changed(one);
+        }
+    };
+    leave_out(ones, others);
+    leave_out(others, ones);
+}
+
+// --- on the disk
+
+std::size_t LivePictures::dirty() const {
+    const std::lock_guard lock(mutex_);
+    return dirty_;
+}
+
+Result<void> LivePictures::checkpoint() {
+    std::vector<store::PictureRow> rows;
+    store::PicturesPosition position;
+    {
+        const std::lock_guard lock(mutex_);
+        if (dirty_ == 0 && events_since_ < position_every) return {};
+        // All of them: the position stands for every picture.
+        for (Entry& one : entries_) {
+            if (!one.dirty) continue;
+            store::PictureRow row{one.key, std::nullopt, one.picture.changed};
+            if (!one.gone && !one.picture.empty()) row.plain = write_picture(one.picture);
+            rows.push_back(std::move(row));
+            one.dirty = false;
+        }
+        dirty_ = 0;
+        events_since_ = 0;
+        position = position_;
+        writing_ = true;
+    }
+    const UtcTime now = clock_.trusted() ? clock_.utc() : UtcTime{};
+    auto written = rows_.write(rows, position, now);
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    if (!written)
+        for (const store::PictureRow& row : rows) changed_again(entry(row.key), !row.plain);
+    return written;
+}
+
+void LivePictures::changed_again(Entry& entry, bool gone) {
+    const bool since = entry.dirty;
+    changed(entry);
+    if (!since) entry.gone = gone;
+}
+
+}  // namespace touchpoint::gateway

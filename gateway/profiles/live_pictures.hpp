@@ -1,0 +1,123 @@
+// The live pictures of this store's customers: follows the event log, keeps what changed in memory, and
+// writes it down now and then.
+//
+//     event log ──catch_up──> fold ──> pictures in memory ──checkpoint──> rows (store/pictures.hpp)
+//
+// Promised
+//   A read sees every event up to the durable horizon: whoever has a receipt and asks then, or tells somebody
+//   to ask, is answered with it in.
+//   After a crash the pictures are what they were: the rows and their place in the log are one transaction,
+//   and what is behind it is read again. Events that the platform had taken and that were deleted before they
+//   were written down are missing then; the platform knows them.
+//   Bounded: dirty_hard_max pictures that are not written down yet, entries_max in memory beside them.
+// Not promised
+//   While it is further behind than a read may wait for (after a start with a long backlog), a read is given
+//   what is there; `behind()` says so.
+//
+// Threads: any; one lock, held for what one read of the log costs.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/core/clock.hpp"
+#include "gateway/profiles/picture.hpp"
+#include "store/event_reader.hpp"
+#include "store/event_store.hpp"
+#include "store/pictures.hpp"
+
+namespace touchpoint::gateway {
+
+class LivePictures {
+  public:
+    static constexpr std::size_t dirty_max = 512;  // then a checkpoint is due
+    // Beyond it the log is not followed until they are written down. One event touches at most seven.
+    static constexpr std::size_t dirty_hard_max = 4096;
+    static constexpr std::size_t entries_max = 4096;          // about 1 KB each; dirty ones come on top
+    static constexpr std::uint64_t position_every = 50'000;   // events that changed nothing
+    static constexpr std::uint64_t read_waits_events_max = 2000;  // 10 to 20 ms
+    static constexpr std::uint32_t events_at_once = 500;
+    static constexpr std::chrono::minutes session_idle{30};
+    // What nobody has been told yet: beyond it, everybody is told to look again.
+    static constexpr std::size_t told_max = 4096;
+
+    // Two names that were found to be one person: told the platform. `mark` is the event's that said it.
+    struct Joined {
+        std::vector<std::string> names;
+        Mark mark;
+    };
+    struct News {
+        std::vector<std::string> names;  // whose pictures changed
+        std::vector<Joined> joined;
+    };
+
+    // `store` and `rows` outlive it. `session_key`: HMAC key of the names that sessions get on the disk.
+    LivePictures(store::EventStore& store, store::Pictures& rows, const Clock& clock,
+                 std::string session_key);
+
+    // Reads the log up to the horizon, at most about `events_max`. False: there is more. Fails with io.
+    Result<bool> catch_up(std::uint64_t events_max);
+    std::uint64_t behind() const;
+
+    // The pictures of one person's names, put together, with those that they were joined with.
+    Picture of(std::span<const std::string> names);
+    // The names that this one was joined with, it among them, in their order.
+    std::vector<std::string> joined_with(const std::string& name);
+
+    // The person is to be forgotten: nothing of him is held after the next checkpoint().
+    void forget(std::span<const std::string> names);
+    // The platform says that they are two: the first ones and the second ones part.
+    void part(std::span<const std::string> ones, std::span<const std::string> others);
+
+    // Writes down what changed. Call it now and then, and when `dirty()` is large. Fails with full, io.
+    Result<void> checkpoint();
+    std::size_t dirty() const;
+
+    News take_news();
+
+  private:
+    struct Entry {
+        std::string key;
+        Picture picture;
+        bool dirty = false;
+        bool gone = false;
+    };
+    using Place = std::list<Entry>::iterator;
+
+    Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
+    void take(const Told& told);
+    void take_joined(const Told& told);
+    std::string session_name(const Told& told) const;
+    Entry& entry(const std::string& key);
+    void changed(Entry& entry);
+    void changed_again(Entry& entry, bool gone);
+    void make_room();
+    void tell(const std::string& name);
+
+    store::EventStore& store_;
+    store::Pictures& rows_;
+    const Clock& clock_;
+    const std::string session_key_;
+
+    mutable std::mutex mutex_;  // everything below
+    std::unique_ptr<store::EventReader> reader_;
+    store::PicturesPosition position_;
+    std::list<Entry> entries_;  // used last in front
+    std::unordered_map<std::string, Place> at_;
+    std::size_t dirty_ = 0;
+    std::uint64_t events_since_ = 0;  // the last checkpoint
+    bool writing_ = false;
+    News news_;
+};
+
+}  // namespace touchpoint::gateway

@@ -1,0 +1,149 @@
+#include "gateway/profiles/picture_json.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "devices/json_slice.hpp"
+#include "gateway/core/json_text.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using devices::is_object;
+using devices::is_string;
+using devices::json_find;
+using devices::JsonMember;
+
+Sequence number_in(const std::vector<JsonMember>& members, std::string_view name) {
+    const auto value = json_find(members, name);
+    if (!value) return 0;
+    const std::string text = is_string(*value) ? devices::json_unescape(*value) : std::string(*value);
+    Sequence number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? number : 0;
+}
+
+std::string time_json(UtcTime time) { return json_string(to_rfc3339(time)); }
+
+// Thousandths as a number without zeros behind: 2, 0.42
+std::string quantity_json(std::int64_t thousandths) {
+    std::string text = std::to_string(thousandths / 1000);
+    const std::int64_t rest = thousandths % 1000;
+    if (rest == 0) return text;
+    std::string digits = std::to_string(1000 + rest).substr(1);
+    while (digits.back() == '0') digits.pop_back();
+    return text + '.' + digits;
+}
+
+std::string recent_json(const Picture& picture) {
+    std::string out = "[";
+    std::size_t shown = 0;
+    for (auto touch = picture.touches.rbegin(); touch != picture.touches.rend(); ++touch) {
+        if (touch->line.empty() || shown++ == Picture::recent_max) break;
+        if (out.size() > 1) out += ',';
+        out += "{\"time\":" + time_json(touch->time) + ",\"device\":" + json_string(touch->device) +
+               ",\"type\":" + json_string(touch->type) + ",\"line\":" + json_string(touch->line) + '}';
+    }
+    return out + ']';
+}
+
+std::string counts_json(const Picture& picture) {
+    std::map<std::string, std::uint64_t> counts;
+    for (const auto& [type, counted] : picture.older) counts[type] += counted.count;
+    for (const Touch& touch : picture.touches) ++counts[touch.type];
+    std::string out = "{";
+    for (const auto& [type, count] : counts) {
+        if (out.size() > 1) out += ',';
+        out += json_string(type) + ':' + std::to_string(count);
+    }
+    return out + '}';
+}
+
+std::string cart_json(const Picture& picture) {
+    std::string out = "{\"lines\":[";
+    UtcTime changed;
+    for (const Picture::CartLine& line : picture.cart) {
+        if (out.back() != '[') out += ',';
+        out += "{\"item\":" + json_string(line.item) + ",\"quantity\":" + quantity_json(line.quantity) + '}';
+        changed = std::max(changed, line.mark.recorded);
+    }
+    if (picture.paid) changed = std::max(changed, picture.paid->recorded);
+    return out + "],\"changed\":" + time_json(changed) + '}';
+}
+
+std::string consent_json(const Picture::Consent& consent) {
+    std::string out = "{\"state\":" + json_string(name(consent.state)) + ",\"since\":" + time_json(consent.since);
+    if (consent.until) out += ",\"until\":" + time_json(*consent.until);
+    return out + '}';
+}
+
+// What was said here, and of other purposes what the platform said.
+std::string consents_json(std::string_view said, const Picture& picture) {
+    std::string out = "{";
+    const auto add = [&](std::string_view key, std::string_view value) {
+        if (out.size() > 1) out += ',';
+        out += key;
+        out += ':';
+        out += value;
+    };
+    if (is_object(said))
+        for (const JsonMember& member : devices::json_members(said))
+            if (!picture.consents.contains(devices::json_unescape(member.key))) add(member.key, member.value);
+    for (const auto& [purpose, consent] : picture.consents) add(json_string(purpose), consent_json(consent));
+    return out + '}';
+}
+
+}  // namespace
+
+Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch) {
+    Seen seen;
+    seen.time = profile.updated;
+    // Most profiles say no such thing.
+    if (profile.json.find("\"seen\"") == std::string::npos) return seen;
+    const auto all = json_find(devices::json_members(profile.json), "seen");
+    if (!all || !is_object(*all)) return seen;
+    const auto ours = json_find(devices::json_members(*all), gateway_id);
+    if (!ours || !is_object(*ours)) return seen;
+    const auto members = devices::json_members(*ours);
+    const auto whose = json_find(members, "epoch");
+    if (!whose || !is_string(*whose) || devices::json_unescape(*whose) != epoch) return seen;
+    seen.by_numbers = true;
+    for (const Stream stream : all_streams) seen.numbers[stream] = number_in(members, name(stream));
+    return seen;
+}
+
+std::string with_picture(const std::string& document, const Picture& picture) {
+    std::vector<std::pair<std::string, std::string>> ours;
+    if (!picture.touches.empty()) ours.emplace_back("recent", recent_json(picture));
+    if (!picture.touches.empty() || !picture.older.empty()) ours.emplace_back("counts", counts_json(picture));
+    if (picture.zone && !picture.zone->name.empty())
+        ours.emplace_back("place", "{\"zone\":" + json_string(picture.zone->name) +
+                                       ",\"device\":" + json_string(picture.zone->device) +
+                                       ",\"since\":" + time_json(picture.zone->mark.recorded) + '}');
+    if (!picture.cart.empty() || picture.paid) ours.emplace_back("cart", cart_json(picture));
+    const auto members = devices::json_members(document);
+    if (!picture.consents.empty())
+        ours.emplace_back("consents",
+                          consents_json(json_find(members, "consents").value_or(std::string_view()), picture));
+    if (ours.empty()) return document;
+    std::string out = "{";
+    const auto add = [&](std::string_view key, std::string_view value) {
+        if (out.size() > 1) out += ',';
+        out += key;
+        out += ':';
+        out += value;
+    };
+    for (const JsonMember& member : members) {
+        const std::string name = devices::json_unescape(member.key);
+        const bool replaced =
+            std::any_of(ours.begin(), ours.end(), [&](const auto& one) { return one.first == name; });
+        if (!replaced) add(member.key, member.value);
+    }
+    for (const auto& [name, value] : ours) add(json_string(name), value);
+    return out + '}';
+}
+
+}  // namespace touchpoint::gateway

@@ -1,0 +1,23 @@
+// A live picture as members of a profile's document, and what the document says of how far it has seen us.
+//
+// On the wire: devices/README.md, "Reading a profile"; `seen`: uplink/README.md, "Profiles down".
+//
+// Threads: pure, any.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gateway/profiles/picture.hpp"
+#include "store/profiles.hpp"
+
+namespace touchpoint::gateway {
+
+// "seen":{"gw-1":{"epoch":"..","customer":17,"sales":"00..4",...}}; without it: the profile's `updated`.
+Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch);
+
+// The document with `consents` as they are now, and with recent, counts, place and cart, where there are any:
+// then they stand for members of that name which the platform sent.
+std::string with_picture(const std::string& document, const Picture& picture);
+
+}  // namespace touchpoint::gateway

@@ -1,0 +1,75 @@
+// Rows of customers' live pictures (gateway/profiles/picture.hpp): what this store knows of a person since
+// the platform has seen it last. Sealed texts under keys that name nobody, and how far the event log is in
+// them.
+//
+// Promised
+//   The rows and the position of one write() are there together or not at all, and survive a power cut: what
+//   is behind the position is read again from the log, and nothing is counted twice.
+//   Bounded: above `bytes_max` of pages those that changed longest ago leave, of a sample; so do those older
+//   than `age_max`. A row that does not open is as if it were not there.
+//
+// Threads: get() from any; write() from one at a time.
+// On disk: store/README.md, "cache".
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "gateway/core/clock.hpp"
+#include "gateway/core/result.hpp"
+#include "gateway/core/streams.hpp"
+
+namespace touchpoint::store {
+
+class Cache;
+class SealedBox;
+class Transaction;
+
+// Up to where the log is in the pictures, numbers of `epoch`.
+struct PicturesPosition {
+    std::string epoch;
+    PerStream<Sequence> numbers;
+};
+
+struct PictureRow {
+    std::string key;
+    std::optional<std::string> plain;  // empty: it goes
+    UtcTime changed;
+};
+
+class Pictures {
+  public:
+    struct Options {
+        std::uint64_t bytes_max = 32u << 20;  // Cache::Options::pictures_bytes: the map has room for it
+        std::chrono::hours age_max{30 * 24};
+    };
+    static constexpr std::size_t rows_max = 8192;  // in one transaction
+    static constexpr int leaving_max = 256;           // besides them
+    static constexpr int sample = 32;                 // rows that are looked at for one that leaves
+
+    // Both outlive it.
+    Pictures(Cache& cache, const SealedBox& box, Options options)
+        : cache_(cache), box_(box), options_(options) {}
+
+    // Fails with io.
+    Result<std::optional<std::string>> get(std::string_view key) const;
+    Result<PicturesPosition> position() const;
+    // One transaction. Fails with full, io. REQUIRES: rows.size() <= rows_max
+    Result<void> write(std::span<const PictureRow> rows, const PicturesPosition& position, UtcTime now);
+
+  private:
+    // The one that changed longest ago of the next ones leaves. False: there is none.
+    Result<bool> let_one_go(Transaction& txn, UtcTime too_old, bool whatever_its_age);
+
+    Cache& cache_;
+    const SealedBox& box_;
+    const Options options_;
+    std::string sweep_;  // where the search goes on
+};
+
+}  // namespace touchpoint::store

@@ -1,0 +1,146 @@
+// A customer as a till reads him: what the platform said, with what happened in this store since.
+#include <gmock/gmock.h>
+
+#include "tests/gateway/profile_shop.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const gateway::Roles till = {gateway::Role::device};
+constexpr const char* view = "store.kiosk.view.v1";
+
+class PersonsTest : public ProfileShop {
+  protected:
+    std::string read(const std::string& name, const std::string& purpose = "personalisation") {
+        return ask_as(till, "/v1/profiles/" + name + "?purpose=" + purpose, "pos/t1").body;
+    }
+    void put(const std::string& id, int version, const std::string& alias, const std::string& more = "") {
+        const auto answer =
+            ask("PUT", "/v1/profiles/" + id,
+                R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + alias +
+                    R"("],"consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" + more + "}");
+        ASSERT_LT(answer.status, 300u) << answer.body;
+    }
+    void viewed(const std::string& customer, const std::string& item, const std::string& session = "") {
+        told(Stream::interactions, view, customer, session, R"({"item":")" + item + "\"}");
+    }
+    gateway::Persons::Name leaving(const std::string& customer, Stream stream) {
+        return persons_->leaving(names_.pseudonym(devices::normalise(customer)), stream, clock_.utc());
+    }
+};
+
+TEST_F(PersonsTest, WhatHappenedInTheStoreIsReadAtOnce) {
+    put("c-1", 1, "card:1");
+    viewed("card:1", "oat milk");
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("view: oat milk"),
+                                      HasSubstr(R"("counts":{"store.kiosk.view.v1":1})")));
+    EXPECT_THAT(read("card:1", "operation"), AllOf(Not(HasSubstr("oat milk")), HasSubstr("\"recent\"")));
+    EXPECT_THAT(read("c-1"), HasSubstr("view: oat milk"));
+}
+
+TEST_F(PersonsTest, SomebodyOfWhomOnlyEventsAreKnownIsAProvisionalProfileUntilThePlatformClaimsHim) {
+    told(Stream::interactions, "store.kiosk.cart.v1", "card:7", "", R"({"action":"add","item":"tea"})");
+    EXPECT_THAT(read("card:7", "operation"), AllOf(HasSubstr("\"provisional\":true"), HasSubstr("\"id\":\"local.p1_"),
+                                                   HasSubstr(R"("item":"tea")")));
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, HasSubstr("card:7"));
+    put("c-7", 1, "card:7");
+    EXPECT_THAT(read("card:7"), AllOf(HasSubstr("\"id\":\"c-7\""), HasSubstr(R"("item":"tea")"),
+                                      Not(HasSubstr("provisional"))));
+    EXPECT_EQ(ask_as(till, "/v1/profiles/card:8", "pos/t1").status, 404u);
+}
+
+TEST_F(PersonsTest, WhoSaysHisNameInARunningSessionIsWhoDidAllOfIt) {
+    put("c-1", 1, "card:1");
+    viewed("", "shoes", "s-1");
+    viewed("", "socks", "s-2");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "s-1", "{}");
+    viewed("", "laces", "s-1");
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("shoes"), HasSubstr("laces"), Not(HasSubstr("socks")),
+                                      HasSubstr(R"("store.kiosk.view.v1":2)")));
+    told(Stream::customer, "store.kiosk.session.v1", "", "s-1", R"({"state":"end"})");
+    viewed("", "gloves", "s-1");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gloves")));
+}
+
+TEST_F(PersonsTest, ASessionThatStoodStillBelongsToNobodyAnyMore) {
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "s-1", "{}");
+    clock_.advance(gateway::LivePictures::session_idle + std::chrono::minutes(1));
+    viewed("", "gloves", "s-1");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gloves")));
+}
+
+TEST_F(PersonsTest, AConsentIsObeyedByTheNextReadAndByEventsThatLeave) {
+    put("c-1", 1, "card:1", R"(,"traits":{"tier":"gold"})");
+    viewed("card:1", "oat milk");
+    EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":["personalisation","analytics"],"state":"revoked"})");
+    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")), HasSubstr("\"traits\""),
+                                      HasSubstr(R"("personalisation":{"state":"revoked")")));
+    EXPECT_THAT(leaving("card:1", Stream::interactions).subject, HasSubstr("pseudonym/p1_"));
+    EXPECT_FALSE(leaving("card:1", Stream::interactions).raw);
+    EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1");  // operation
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "", R"({"purpose":"analytics","state":"granted"})");
+    EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
+}
+
+TEST_F(PersonsTest, TheLivePictureGivesWayToTheVersionThatHasSeenIt) {
+    put("c-1", 1, "card:1");
+    viewed("card:1", "one");
+    viewed("card:1", "two");
+    const std::string seen = R"(,"seen":{"gw-1":{"epoch":")" + store_->epoch() + R"(","interactions":)" +
+                             std::to_string(last(Stream::interactions) - 1) + "}}";
+    put("c-1", 2, "card:1", seen);
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("view: two"), Not(HasSubstr("view: one")),
+                                      HasSubstr(R"("store.kiosk.view.v1":1)"), Not(HasSubstr("\"seen\""))));
+}
+
+TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) {
+    put("c-1", 1, "card:1");
+    put("c-2", 1, "email:a@b.example");
+    viewed("email:a@b.example", "tea");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@b.example");
+    for (const char* name : {"card:1", "email:a@b.example", "c-1", "c-2"})
+        EXPECT_THAT(read(name), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("view: tea"),
+                                      HasSubstr(R"("merged_from":["c-2"])")))
+            << name;
+    EXPECT_EQ(pictures_->take_news().joined.size(), 1u);
+    EXPECT_EQ(leaving("email:a@b.example", Stream::sales).subject, "profile/c-1");
+    const std::vector<std::string> card = {names_.pseudonym(devices::normalise("card:1"))};
+    const std::vector<std::string> mail = {names_.pseudonym(devices::normalise("email:a@b.example"))};
+    pictures_->part(card, mail);
+    EXPECT_THAT(read("email:a@b.example"), AllOf(HasSubstr("\"id\":\"c-2\""), HasSubstr("view: tea")));
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("\"id\":\"c-1\""), Not(HasSubstr("view: tea"))));
+}
+
+TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {
+    viewed("card:1", "one");
+    EXPECT_THAT(read("card:1", "operation"), HasSubstr("provisional"));
+    ASSERT_TRUE(pictures_->checkpoint());
+    EXPECT_EQ(pictures_->dirty(), 0u);
+    viewed("card:1", "two");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "", R"({"purpose":"personalisation","state":"granted"})");
+    EXPECT_THAT(read("card:1"), HasSubstr(R"("store.kiosk.view.v1":2)"));
+    close();
+    open();
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr(R"("store.kiosk.view.v1":2)"), HasSubstr("view: one")));
+}
+
+TEST_F(PersonsTest, WhoIsForgottenIsForgottenOnTheDiskToo) {
+    viewed("card:1", "one");
+    EXPECT_THAT(read("card:1", "operation"), HasSubstr("provisional"));
+    ASSERT_TRUE(pictures_->checkpoint());
+    const std::string name = names_.pseudonym(devices::normalise("card:1"));
+    EXPECT_TRUE(picture_rows_->get(name)->has_value());
+    pictures_->forget(std::vector{name});
+    EXPECT_EQ(ask_as(till, "/v1/profiles/card:1", "pos/t1").status, 404u);
+    ASSERT_TRUE(pictures_->checkpoint());
+    EXPECT_FALSE(picture_rows_->get(name)->has_value());
+}
+
+}  // namespace
+}  // namespace touchpoint::tests
