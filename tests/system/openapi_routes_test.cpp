@@ -81,7 +81,10 @@ class Tables {
                                       uplink::Pull::Parts{loop_, *store_, reader_, clock_}};
     devices::Pseudonymiser names_{std::string(32, 'k'), "p1"};
     store::Profiles profiles_{*cache_, box_, std::string(32, 'p'), {}};
-    ProfileReads reads_{{profiles_, names_, box_, clock_}, {}};
+    store::Pictures rows_{*cache_, box_, {}};
+    LivePictures pictures_{*store_, rows_, clock_, std::string(32, 's')};
+    Persons persons_{{profiles_, pictures_, store_->epoch()}, {}};
+    ProfileReads reads_{{profiles_, persons_, names_, box_, clock_}, {}};
     ProfileParts writes_{loop_,
                          reader_,
                          profiles_,
