@@ -1,13 +1,10 @@
 #include "devices/pseudonym.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
-#include "gateway/core/assert.hpp"
+#include "store/keys.hpp"
 
 namespace touchpoint::devices {
 namespace {
@@ -51,18 +48,13 @@ Pseudonymiser::Pseudonymiser(std::string key, std::string key_id)
     : key_(std::move(key)), prefix_(std::move(key_id) + '_') {}
 
 std::string Pseudonymiser::pseudonym(const Customer& customer) const {
-    const std::string text = customer.text();
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned length = 0;
-    TP_ASSERT(HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
-                   reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(),
-                   &length) != nullptr);
+    const std::string digest = store::keyed_hash(key_, customer.text());
     std::string out = prefix_;
     std::uint32_t bits = 0;
     int count = 0;
     std::size_t at = 0;
     while (out.size() < prefix_.size() + pseudonym_characters) {
-        if (count < 5) bits = (bits << 8) | digest[at++], count += 8;
+        if (count < 5) bits = (bits << 8) | static_cast<unsigned char>(digest[at++]), count += 8;
         count -= 5;
         out += "abcdefghijklmnopqrstuvwxyz234567"[(bits >> count) & 31];
     }

@@ -163,6 +163,7 @@ std::string status_json(const Snapshot& s) {
                            {"started", when(s.started)},
                            {"uptime_s", s.uptime.count() / 1000},
                            {"clock_trusted", s.clock_trusted},
+                           {"box_key", s.keys.box_from_credential ? "credential" : "file"},
                            {"status", status_line(s)},
                            {"conditions", conditions_json(s)},
                            {"mqtt", link_json(s)},

@@ -41,7 +41,7 @@ Result<void> Daemon::Impl::open_store() {
 
     const bool look_first = last_end_ == LastEnd::killed || last_end_ == LastEnd::power_cut;
 
-    auto keys = store::open_keys(path / "keys");
+    auto keys = store::open_keys(path / "keys", surroundings_.credentials);
     if (!keys) return keys.error();
     keys_ = std::move(*keys);
     box_.emplace(keys_->box);

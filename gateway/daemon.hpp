@@ -8,8 +8,10 @@
 //   Paho's    Journal::append and nothing else (devices/mqtt_link)
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/settings.hpp"
@@ -28,6 +30,8 @@ struct Surroundings {
     // Reads the configuration again, on SIGHUP. Null: it cannot be.
     std::function<Result<config::Settings>()> reload;
     std::string config_file;  // its path, for a person
+    // Where systemd has put credentials of this service, if there are any: store/keys.hpp.
+    std::optional<std::filesystem::path> credentials{};
 };
 
 class Daemon {

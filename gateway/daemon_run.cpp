@@ -268,6 +268,10 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.cache_replaced = cache_->replaced();
     picture.cache_used_bytes = cache_->used_bytes();
     picture.vault_limit_bytes = cache_->limit_bytes();
+    picture.keys.box_from_credential = keys_->box_from_credential;
+    picture.keys.box_also_in_file = keys_->box_also_in_file;
+    for (const auto& file : keys_->readable_by_others)
+        picture.keys.readable_by_others.push_back(file.string());
     picture.store = store_->stats();
     picture.link = link_->stats();
     picture.link.closed_for_room = link_policy_->closed_for_room();

@@ -266,6 +266,22 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
                        "Nothing is kept for it any more.", "nothing", "touchpoint backlog"});
 }
 
+void add_keys(const Snapshot& s, std::vector<Condition>& out) {
+    for (const std::string& file : s.keys.readable_by_others)
+        out.push_back(
+            {"key-readable", file, Severity::warning,
+             "the key " + file + " can be read by others than the gateway",
+             "Who has read it and gets hold of the disk can open what is encrypted there, or tell whose "
+             "pseudonym one is.",
+             "chmod 400 " + file + ", then: systemctl restart touchpoint", "ls -l " + file});
+    if (s.keys.box_also_in_file)
+        out.push_back({"box-key-on-disk", "", Severity::info,
+                       "the box key comes from a credential and lies beside the data, too",
+                       "Who takes the disk away has the key of what is encrypted on it.",
+                       "keep a backup of the key elsewhere, then remove keys/box.key below store.path",
+                       status_command});
+}
+
 constexpr std::chrono::hours certificate_warned_before{24 * 14};
 
 void add_http(const Snapshot& s, std::vector<Condition>& out) {
@@ -378,6 +394,7 @@ std::string_view name(Severity severity) {
 std::vector<Condition> conditions(const Snapshot& snapshot) {
     std::vector<Condition> out;
     add_store(snapshot, out);
+    add_keys(snapshot, out);
     add_link(snapshot, out);
     add_push(snapshot, out);
     add_http(snapshot, out);

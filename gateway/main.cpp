@@ -1,8 +1,11 @@
 // touchpointd: the command line of the daemon. Everything else is daemon.hpp.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +71,13 @@ int cannot_start(const Error& error) {
     return person ? bad_start : try_again;
 }
 
+// LoadCredentialEncrypted= in the unit; absent where none was found.
+std::optional<std::filesystem::path> credentials() {
+    const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
+    if (folder == nullptr || *folder == '\0') return std::nullopt;
+    return std::filesystem::path(folder);
+}
+
 int run(const std::string& config_file, std::string boot_id) {
     // Whoever reads our log may go; that is no reason to end.
     std::signal(SIGPIPE, SIG_IGN);
@@ -87,7 +97,7 @@ int run(const std::string& config_file, std::string boot_id) {
     auto daemon = gateway::Daemon::open(
         std::move(*loaded.settings),
         {TOUCHPOINT_VERSION, std::move(boot_id), clock, gateway::random_bits, std::move(warnings),
-         [config_file] { return read_again(config_file); }, config_file});
+         [config_file] { return read_again(config_file); }, config_file, credentials()});
     if (!daemon) return cannot_start(daemon.error());
     return (*daemon)->run();
 }

@@ -28,6 +28,12 @@ struct ProfilePicture {
     ProfileReadStats reads;
 };
 
+struct KeyPicture {
+    bool box_from_credential = false;
+    bool box_also_in_file = false;
+    std::vector<std::string> readable_by_others;  // files
+};
+
 struct PushPicture {
     uplink::PushStats stats;
     std::string host;  // of its URL, for a person
@@ -47,6 +53,7 @@ struct Snapshot {
     bool cache_replaced = false;          // damaged at this start: identities and devices were lost
     std::uint64_t cache_used_bytes = 0;   // identities and devices
     std::uint64_t vault_limit_bytes = 0;  // of these: from here on no identities are taken
+    KeyPicture keys;
     store::StoreStats store;
     devices::LinkStats link;
     devices::IntakeStats intake;

@@ -1,7 +1,6 @@
 #include "store/profiles.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "gateway/core/assert.hpp"
@@ -9,6 +8,7 @@
 #include "store/bytes.hpp"
 #include "store/cache.hpp"
 #include "store/environment.hpp"
+#include "store/hex.hpp"
 #include "store/keys.hpp"
 #include "store/profile_editing.hpp"
 
@@ -20,28 +20,6 @@ constexpr std::size_t reference_bytes = 16;  // of the key: no two erasures of a
 // Rows that leave in one transaction besides those that it brings; what is above the bound then leaves later.
 constexpr int evictions_max = 256;
 constexpr int evictions_when_crowded = 64;
-
-std::string hex(std::string_view bytes) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string out;
-    for (const char c : bytes) {
-        out += digits[static_cast<unsigned char>(c) >> 4];
-        out += digits[static_cast<unsigned char>(c) & 15];
-    }
-    return out;
-}
-
-std::optional<std::string> unhex(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-        unsigned byte = 0;
-        const auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, byte, 16);
-        if (error != std::errc() || end != text.data() + i + 2) return std::nullopt;
-        out += static_cast<char>(byte);
-    }
-    if (text.size() % 2 != 0) return std::nullopt;
-    return out;
-}
 
 }  // namespace
 

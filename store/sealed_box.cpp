@@ -18,6 +18,13 @@ constexpr std::size_t front_bytes = 1 + nonce_bytes;
 using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 Cipher make_cipher() { return {EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free}; }
 
+// For the whole run: EVP_aes_256_gcm() would be looked up by name at each call.
+const EVP_CIPHER* aes_256_gcm() {
+    static const EVP_CIPHER* const found = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+    TP_ASSERT(found != nullptr);
+    return found;
+}
+
 unsigned char* bytes(char* p) { return reinterpret_cast<unsigned char*>(p); }
 const unsigned char* bytes(const char* p) { return reinterpret_cast<const unsigned char*>(p); }
 
@@ -32,7 +39,7 @@ std::string SealedBox::seal(std::string_view plain, std::string_view context) co
     const Cipher cipher = make_cipher();
     int length = 0;
     const bool ok =
-        EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()),
+        EVP_EncryptInit_ex(cipher.get(), aes_256_gcm(), nullptr, bytes(key_.data()),
                            bytes(sealed.data() + 1)) == 1 &&
         EVP_EncryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()),
                           static_cast<int>(context.size())) == 1 &&
@@ -53,7 +60,7 @@ Result<std::string> SealedBox::open(std::string_view sealed, std::string_view co
     const Cipher cipher = make_cipher();
     int length = 0;
     const bool ok =
-        EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, bytes(key_.data()),
+        EVP_DecryptInit_ex(cipher.get(), aes_256_gcm(), nullptr, bytes(key_.data()),
                            bytes(sealed.data() + 1)) == 1 &&
         EVP_DecryptUpdate(cipher.get(), nullptr, &length, bytes(context.data()),
                           static_cast<int>(context.size())) == 1 &&

@@ -78,6 +78,9 @@ std::string status_text(std::string_view body) {
     if (status["push"].items().empty() && !pulled) out += "  platform  nobody takes the events\n";
     out += std::string("  clock     ") +
            (status["clock_trusted"].truth() ? "synchronised" : "not synchronised") + "\n";
+    out += std::string("  box key   ") +
+           (status["box_key"].text() == "credential" ? "a credential of systemd" : "a file on this disk") +
+           "\n";
     const json::array& conditions = status["conditions"].items();
     if (conditions.empty()) return out + "\nAll is well.\n";
     for (const json::value& value : conditions) {

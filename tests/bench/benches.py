@@ -1,4 +1,4 @@
-"""The seven benchmarks. Each yields rows: what was measured, the figure, its goal. README.md says how to read them."""
+"""The benchmarks. Each yields rows: what was measured, the figure, its goal. README.md says how to read them."""
 import json
 import statistics
 import subprocess
@@ -7,23 +7,8 @@ import time
 from pathlib import Path
 
 from harness import PAGE, Failed, Shop, wait_for
-
-MB = 1 << 20
-
-
-def row(bench, what, figure, unit="", least=None, most=None, **detail):
-    met = None
-    goal = ""
-    if least is not None:
-        met, goal = figure >= least, f">= {least:g}"
-    if most is not None:
-        met, goal = figure <= most, f"<= {most:g}"
-    return {"bench": bench, "what": what, "figure": round(figure, 4), "unit": unit, "goal": goal, "met": met, **detail}
-
-
-def spread(values):
-    return {"runs": len(values), "low": round(min(values), 4), "high": round(max(values), 4)}
-
+from profiles import h
+from rows import MB, row, spread
 
 # (a) ---------------------------------------------------------------------------------------------------------------
 def bare_rate(size, array, messages):
@@ -304,4 +289,4 @@ def g(size):
     yield row("g", "under attack", statistics.median(attacked), "ms")
 
 
-BENCHES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g}
+BENCHES = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "h": h}

@@ -97,6 +97,7 @@ class Shop:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="touchpoint-bench-", dir=disk))
         self.journal = pathlib.Path(tempfile.mkdtemp(prefix="touchpoint-bench-", dir="/dev/shm"))
         self.broker_port, self.http_port, self.platform_port = free_port(), free_port(), free_port()
+        self.platform_http_port = free_port()  # of the gateway, for the platform
         self.broker = self.gateway = self.platform = None
         self.calls_file = self.folder / "calls"
 
@@ -128,8 +129,9 @@ class Shop:
     def summary(self):
         return json.loads(get(f"http://127.0.0.1:{self.platform_port}/summary"))
 
-    def start_gateway(self, push=False, env=None, calls=False, guarded=False):
-        """Returns the seconds from its start to READY=1. `guarded`: with a token, and limits for clients on this machine."""
+    def start_gateway(self, push=False, env=None, calls=False, guarded=False, profiles_bytes=0):
+        """Returns the seconds from its start to READY=1. `guarded`: with a token, and limits for clients on this machine.
+        `profiles_bytes`: room for profiles, which the platform writes over a listener of its own."""
         config = (f'[gateway]\nid = "gw-bench"\nstore = "s1"\n[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker_port}"\n'
                   f'[store]\npath = "{self.folder}/data"\njournal_path = "{self.journal}"\n'
                   f'[http.local]\nlisten = "127.0.0.1:{self.http_port}"\n{"limit_loopback = true" if guarded else ""}\n'
@@ -140,6 +142,9 @@ class Shop:
                               'created = "2026-01-01T00:00:00.000Z"\n')
             tokens.chmod(0o640)
             config += f'[auth]\ntokens_file = "{tokens}"\n'
+        if profiles_bytes:
+            config += (f'[http.platform]\nlisten = "127.0.0.1:{self.platform_http_port}"\n'
+                       f'[profiles]\nbytes = {profiles_bytes}\n')
         if push:
             config += (f'[[uplink.push]]\nname = "platform"\nurl = "http://127.0.0.1:{self.platform_port}/events"\n'
                        "retry_first_ms = 100\nretry_max_ms = 200\n")
@@ -203,3 +208,8 @@ class Shop:
         with open(self.calls_file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as counters:
             numbers = struct.unpack_from("<18Q", counters)
         return {name: dict(zip(names, numbers[i * 6:i * 6 + 6])) for i, name in enumerate(("events", "cache", "log"))}
+
+    def set_flush_us(self, us):
+        """From now on a flush takes so long more. Of a gateway that was started with calls=True."""
+        with open(self.calls_file, "r+b") as file, mmap.mmap(file.fileno(), 0) as counters:
+            struct.pack_into("<Q", counters, 18 * 8, us)

@@ -126,6 +126,7 @@ TEST_F(ControlTest, StatusIsWrittenForAPerson) {
               "  disk      0 events held; 30.0 MiB of 1000.0 MiB used\n"
               "  platform  idle to platform (ingest.example.net): 0 delivered since the start, 0 wait\n"
               "  clock     synchronised\n"
+              "  box key   a file on this disk\n"
               "\nAll is well.\n");
 }
 
@@ -143,6 +144,18 @@ TEST_F(ControlTest, TheRoutesOfTheLocalListenerAreHereToo) {
     EXPECT_EQ(ask(socket_, "/healthz")->status, 200u);
     EXPECT_EQ(ask(socket_, "/readyz")->status, 200u);
     EXPECT_EQ(ask(socket_, "/v1/nothing")->status, 404u);
+}
+
+// What a card that was taken away tells: where, when and why, not what the message said.
+TEST_F(ControlTest, WithoutTheKeyOfTheBoxAQuarantinedMessageDoesNotOpen) {
+    quarantine("{\"customer\":\"card:2900000012345\"");
+    EXPECT_THAT(ask(socket_, "/v1/quarantine/1")->body, HasSubstr("2900000012345"));
+    loop_.on_loop([&] { box_ = store::SealedBox(std::string(32, 'n')); });
+    const auto answer = ask(socket_, "/v1/quarantine/1");
+    EXPECT_NE(answer->status, 200u);
+    EXPECT_THAT(answer->body, testing::Not(HasSubstr("2900000012345")));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine")->body,
+                AllOf(HasSubstr("not-json"), testing::Not(HasSubstr("2900000012345"))));
 }
 
 TEST_F(ControlTest, TailTellsEachMessageAndItsVerdict) {

@@ -288,5 +288,23 @@ TEST(HealthTest, AFullVaultSaysWhatIsNotKeptAndHowRoomIsMade) {
     EXPECT_THAT(codes(s), ElementsAre("vault-unwritable"));
 }
 
+TEST(HealthTest, AKeyThatOthersCanReadIsNamedWithItsFile) {
+    Snapshot s = healthy();
+    s.keys.readable_by_others = {"/var/lib/touchpoint/keys/box.key"};
+    ASSERT_THAT(codes(s), ElementsAre("key-readable"));
+    EXPECT_EQ(conditions(s)[0].severity, Severity::warning);
+    EXPECT_EQ(conditions(s)[0].subject, "/var/lib/touchpoint/keys/box.key");
+    EXPECT_THAT(conditions(s)[0].remedy, HasSubstr("chmod 400 /var/lib/touchpoint/keys/box.key"));
+}
+
+TEST(HealthTest, ABoxKeyBesideTheDataIsWorthASentenceOnlyWhereACredentialIsThereToo) {
+    Snapshot s = healthy();
+    s.keys.box_from_credential = true;
+    EXPECT_THAT(codes(s), IsEmpty());
+    s.keys.box_also_in_file = true;
+    ASSERT_THAT(codes(s), ElementsAre("box-key-on-disk"));
+    EXPECT_EQ(conditions(s)[0].severity, Severity::info);
+}
+
 }  // namespace
 }  // namespace touchpoint::gateway

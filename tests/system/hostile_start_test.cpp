@@ -135,6 +135,37 @@ TEST_F(HostileStartTest, WithAKeyThatIsCutOffItEndsAndSaysWhereABackupGoes) {
     EXPECT_THAT(log(), HasSubstr("backup"));
 }
 
+TEST_F(HostileStartTest, WithoutTheCredentialThatHeldItsBoxKeyItEndsAndMakesNoNewOne) {
+    const fs::path credentials = folder_.path() / "credentials";
+    fs::create_directories(credentials);
+    const auto refused = [&] { return start({"env", "CREDENTIALS_DIRECTORY=" + credentials.string()}); };
+    gateway_.start(false);
+    gateway_.stop();
+    const fs::path file = gateway_.data() / "keys" / "box.key";
+    const std::string key = read_file(file);
+    write_file(credentials / "touchpoint-box-key", std::string(32, 'o'));
+    EXPECT_EQ(refused(), bad_start);
+    EXPECT_THAT(log(), HasSubstr("are different keys"));
+    EXPECT_THAT(log(), HasSubstr("make the credential from that file"));
+
+    fs::remove(file);
+    EXPECT_EQ(refused(), bad_start);
+    EXPECT_THAT(log(), HasSubstr("is not the key under which"));
+    EXPECT_EQ(start(), bad_start);
+    EXPECT_THAT(log(), HasSubstr("the box key is missing"));
+    EXPECT_FALSE(fs::exists(file));
+
+    write_file(credentials / "touchpoint-box-key", key);
+    Process process({"env", "CREDENTIALS_DIRECTORY=" + credentials.string(),
+                     (fs::path(BINARY_DIR) / "gateway" / "touchpointd").string(), "--config",
+                     gateway_.config().string(), "--boot-id", std::string(32, '1')},
+                    log_);
+    EXPECT_TRUE(wait_for([&] { return log().find("gateway: started") != std::string::npos; })) << log();
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait(), 0) << log();
+    EXPECT_FALSE(fs::exists(file));
+}
+
 TEST_F(HostileStartTest, WithMistakesInItsFileItNamesEachWithItsPlace) {
     write_file(gateway_.config(), "[gateway]\nid = \"GW\"\n[stroe]\npath = 1\n");
     EXPECT_EQ(start(), bad_start);

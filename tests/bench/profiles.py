@@ -1,0 +1,189 @@
+"""Benchmark (h): profiles loaded beside events, read by tills over HTTP, and what their encryption costs."""
+import contextlib
+import json
+import signal
+import statistics
+import subprocess
+import threading
+import time
+
+from harness import Failed, Program, Shop, free_port, wait_for
+from rows import MB, row, spread
+
+PROFILE_BYTES = 2048
+FLUSH_US = 200_000
+# Of profiles.bytes: 2 KB of JSON lie in an overflow page of their own with a row in a leaf, two aliases, a touch.
+ROOM_A_PROFILE = 6_000
+
+
+class Memory:
+    """The largest RssAnon of the gateway, looked at ten times a second."""
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.most = 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self):
+        while not self.ended.wait(0.1):
+            self.most = max(self.most, self.shop.gateway.rss_anon())
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
+def answer_of(process):
+    text, _ = process.communicate(timeout=120)
+    if process.returncode != 0:
+        raise Failed(f"bench_customers ended with {process.returncode}")
+    return json.loads(text)
+
+
+def customers(size, *arguments):
+    return subprocess.Popen([size.build / "tests/bench/bench_customers", *map(str, arguments)], stdout=subprocess.PIPE,
+                            text=True)
+
+
+def read(size, port, rate=0.0, seconds=None, seed=1):
+    return customers(size, "read", "--port", port, "--profiles", size.profiles, "--rate", rate, "--seconds",
+                     seconds or size.read_seconds, "--seed", seed)
+
+
+def sealing(size):
+    with Shop(size.build, "/dev/shm") as shop:
+        done = subprocess.run([size.build / "tests/bench/bench_sealing", "--folder", shop.folder, "--profiles",
+                               str(min(size.profiles, 20_000)), "--bytes", str(PROFILE_BYTES), "--repeat",
+                               str(size.repeat)], check=True, capture_output=True, text=True)
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    for what, whole, part in (("read by alias", "read_us", "open_us"), ("write without its flush", "write_us", "seal_us")):
+        ratios = [run[whole] / (run[whole] - run[part]) for run in runs]
+        yield row("h", f"{what}, sealed over what is left without", statistics.median(ratios), "ratio", **spread(ratios),
+                  whole_us=statistics.median(run[whole] for run in runs),
+                  sealing_us=statistics.median(run[part] for run in runs), row_bytes=runs[0]["row_bytes"])
+
+
+def bulk_load(size, shop):
+    seeds = iter(range(1, 1_000_000))
+
+    def receipts():
+        got = shop.load(1000 * size.slice_seconds, rate=1000, kinds="pos,kiosk,beacon", connections=30, receipts=True,
+                        seed=next(seeds))
+        if got["receipts"] < got["events"] // 3 - 30:  # of the tills, whose turn comes each third time
+            raise Failed(f"{got['receipts']} receipts for {got['events']} events, a third of them sales")
+        return got["p99_ms"]
+
+    receipts()  # devices are known, the file is filled ahead
+    idle = shop.gateway.rss_anon()
+    alone = [receipts() for _ in range(2)]
+    beside = []
+    with Memory(shop) as memory:
+        load = customers(size, "load", "--port", shop.platform_http_port, "--profiles", size.profiles, "--bytes",
+                         PROFILE_BYTES)
+        try:
+            while load.poll() is None:
+                beside.append(receipts())
+            loaded = answer_of(load)
+        finally:
+            load.kill()
+            load.wait()
+    alone += [receipts() for _ in range(2)]
+    if len(beside) > 1:
+        beside.pop()  # the load ended in the middle of it
+    held = shop.metric("touchpoint_profiles")
+    if loaded["created"] != size.profiles or held != size.profiles:
+        raise Failed(f"{size.profiles} profiles were sent, {loaded['created']} created, {held:.0f} are held")
+    yield row("h", f"receipt p99 at 1,000 events/s while {size.profiles} profiles are loaded, over alone",
+              statistics.median(beside) / statistics.median(alone), "ratio", most=2, slices=len(beside),
+              alone_ms=statistics.median(alone), beside_ms=statistics.median(beside), worst_slice_ms=max(beside),
+              **{f"alone_{k}": v for k, v in spread(alone).items()})
+    yield row("h", "profiles loaded beside them", loaded["per_s"], "profiles/s", batch_p50_ms=loaded["batch_p50_ms"],
+              batch_p99_ms=loaded["batch_p99_ms"], seconds=loaded["seconds"])
+    yield row("h", "room that a profile of 2 KB takes, as profiles.bytes counts it",
+              shop.metric("touchpoint_profiles_bytes") / held, "bytes",
+              file_bytes=round((shop.folder / "data/cache/data.mdb").stat().st_blocks * 512 / held))
+    yield row("h", "memory of the gateway (RssAnon) while loading", memory.most / MB, "MB", before_mb=round(idle / MB, 2))
+
+
+def paced(size, shop):
+    with Memory(shop) as memory:
+        quiet = answer_of(read(size, shop.http_port, 5000))
+    yield row("h", "reads by alias at 5,000/s: p99", quiet["p99_ms"], "ms", most=2, p50_ms=quiet["p50_ms"],
+              max_ms=quiet["max_ms"], per_s=quiet["per_s"])
+    yield row("h", "memory of the gateway (RssAnon) meanwhile", memory.most / MB, "MB")
+
+    # A backlog, which then drains while a flush is slow.
+    shop.platform.stop()
+    shop.load(size.read_backlog // 100, array=100, kinds="kiosk", plain=True, seed=1_000_001)
+    wait_for("the backlog is durable",
+             lambda: shop.metric("touchpoint_push_waiting_events") >= size.read_backlog // 100 * 100, 300, 0.1)
+    shop.set_flush_us(FLUSH_US)
+    flushes = shop.calls()["events"]["flushes"] + shop.calls()["events"]["dsync_writes"]
+    shop.start_platform()
+    waiting = shop.metric("touchpoint_push_waiting_events")
+    wait_for("the drain has begun", lambda: shop.metric("touchpoint_push_waiting_events") < waiting, 60, 0.01)
+    with Memory(shop) as memory:
+        reading = read(size, shop.http_port, 5000, 600, seed=2)
+        began = time.monotonic()
+        try:
+            # As long as there is something to drain.
+            with contextlib.suppress(Failed):
+                wait_for("the end of the drain", lambda: shop.metric("touchpoint_push_waiting_events") == 0,
+                         10 * size.read_seconds, 0.05)
+            seconds = time.monotonic() - began
+            reading.send_signal(signal.SIGTERM)
+            slow = answer_of(reading)
+        finally:
+            reading.kill()
+            reading.wait()
+    after = shop.calls()["events"]
+    left = shop.metric("touchpoint_push_waiting_events")
+    shop.set_flush_us(0)
+    yield row("h", "the same while a backlog drains and a flush takes 200 ms: p99", slow["p99_ms"], "ms", most=10,
+              p50_ms=slow["p50_ms"], max_ms=slow["max_ms"], per_s=slow["per_s"], seconds=round(seconds, 2),
+              drained_per_s=round((waiting - left) / seconds),
+              flushes=after["flushes"] + after["dsync_writes"] - flushes)
+    yield row("h", "memory of the gateway (RssAnon) meanwhile", memory.most / MB, "MB")
+
+
+def beside_constant(size, shop):
+    one = answer_of(read(size, shop.http_port, 100, 0.5))
+    port = free_port()
+    server = Program("constant", shop.folder, [size.build / "tests/bench/bench_constant", port, round(one["body_bytes"])])
+    ours, theirs = [], []
+    cpu = {shop.http_port: (shop.gateway, []), port: (server, [])}
+    try:
+        wait_for("the constant is served", lambda: b"ready" in server.log.read_bytes())
+        for repetition in range(size.repeat):
+            for into, where in ((ours, shop.http_port), (theirs, port))[::1 if repetition % 2 == 0 else -1]:
+                program, spent = cpu[where]
+                before = program.cpu_s()
+                into.append(answer_of(read(size, where, 0, size.read_seconds / 2, seed=repetition + 3)))
+                spent.append((program.cpu_s() - before) / into[-1]["reads"] * 1e6)
+    finally:
+        server.stop()
+    ratios = [a["per_s"] / b["per_s"] for a, b in zip(ours, theirs)]
+    yield row("h", f"reads/s by alias over those of a Beast server with a constant of {one['body_bytes']:.0f} bytes",
+              statistics.median(ratios), "ratio", least=0.7, **spread(ratios))
+    for what, runs, where in (("reads by alias", ours, shop.http_port), ("the constant", theirs, port)):
+        yield row("h", f"{what} as fast as they are answered", statistics.median(run["per_s"] for run in runs), "reads/s",
+                  p99_ms=statistics.median(run["p99_ms"] for run in runs),
+                  cpu_us_per_read=round(statistics.median(cpu[where][1]), 1))
+
+
+def h(size):
+    yield from sealing(size)
+    with Shop(size.build, size.disk) as shop:
+        shop.start_broker()
+        shop.start_platform()
+        shop.start_gateway(push=True, calls=True, profiles_bytes=max(size.profiles * ROOM_A_PROFILE, 16 * MB))
+        shop.wait_connected()
+        yield from bulk_load(size, shop)
+        yield from beside_constant(size, shop)
+        yield from paced(size, shop)
+        shop.gateway.check()
