@@ -21,7 +21,7 @@ class Memory:
 
     def __init__(self, shop):
         self.shop = shop
-        self.most = 0
+        self.most = shop.gateway.rss_anon()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.look)
 
@@ -124,8 +124,8 @@ def paced(size, shop):
              lambda: shop.metric("touchpoint_push_waiting_events") >= size.read_backlog // 100 * 100, 300, 0.1)
     shop.set_flush_us(FLUSH_US)
     flushes = shop.calls()["events"]["flushes"] + shop.calls()["events"]["dsync_writes"]
-    shop.start_platform()
     waiting = shop.metric("touchpoint_push_waiting_events")
+    shop.start_platform()
     wait_for("the drain has begun", lambda: shop.metric("touchpoint_push_waiting_events") < waiting, 60, 0.01)
     with Memory(shop) as memory:
         reading = read(size, shop.http_port, 5000, 600, seed=2)
