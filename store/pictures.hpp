@@ -49,8 +49,8 @@ class Pictures {
         std::chrono::hours age_max{30 * 24};
     };
     static constexpr std::size_t rows_max = 8192;  // in one transaction
-    static constexpr int leaving_max = 256;           // besides them
-    static constexpr int sample = 32;                 // rows that are looked at for one that leaves
+    static constexpr int leaving_max = 256;        // besides them
+    static constexpr int sample = 32;              // rows that are looked at for one that leaves
 
     // Both outlive it.
     Pictures(Cache& cache, const SealedBox& box, Options options)

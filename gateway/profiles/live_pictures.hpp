@@ -43,8 +43,8 @@ class LivePictures {
     static constexpr std::size_t dirty_max = 512;  // then a checkpoint is due
     // Beyond it the log is not followed until they are written down. One event touches at most seven.
     static constexpr std::size_t dirty_hard_max = 4096;
-    static constexpr std::size_t entries_max = 4096;          // about 1 KB each; dirty ones come on top
-    static constexpr std::uint64_t position_every = 50'000;   // events that changed nothing
+    static constexpr std::size_t entries_max = 4096;              // about 1 KB each; dirty ones come on top
+    static constexpr std::uint64_t position_every = 50'000;       // events that changed nothing
     static constexpr std::uint64_t read_waits_events_max = 2000;  // 10 to 20 ms
     static constexpr std::uint32_t events_at_once = 500;
     static constexpr std::chrono::minutes session_idle{30};

@@ -22,8 +22,8 @@ void join(store::Profile& survivor, const store::Profile& other) {
         if (std::find(survivor.aliases.begin(), survivor.aliases.end(), alias) == survivor.aliases.end())
             survivor.aliases.push_back(alias);
     const auto add = [&](const std::string& id) {
-        if (id != survivor.id &&
-            std::find(survivor.merged_from.begin(), survivor.merged_from.end(), id) == survivor.merged_from.end())
+        if (id != survivor.id && std::find(survivor.merged_from.begin(), survivor.merged_from.end(), id) ==
+                                     survivor.merged_from.end())
             survivor.merged_from.push_back(id);
     };
     add(other.id);

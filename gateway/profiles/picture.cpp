@@ -202,7 +202,8 @@ Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
     // Which of them it has seen is not known any more: as long as one of them is new, all are counted.
     std::erase_if(picture.older, [&](const auto& row) {
         const auto& last = row.second.last;
-        return std::all_of(last.begin(), last.end(), [&](const auto& one) { return seen.covers(one.second); });
+        return std::all_of(last.begin(), last.end(),
+                           [&](const auto& one) { return seen.covers(one.second); });
     });
     // A cart is one thing: the platform has all of its changes, or ours is the newer one.
     const bool cart_seen =

@@ -78,8 +78,8 @@ struct Picture {
     // Names that are the same person, this one among them, in the order in which they were found; empty: no
     // other. The first of them that has a profile is whose profile it is.
     std::vector<std::string> names;
-    std::string owner;   // of a session: the pseudonym of who identified himself in it
-    UtcTime changed;     // recorded time of the last touch
+    std::string owner;  // of a session: the pseudonym of who identified himself in it
+    UtcTime changed;    // recorded time of the last touch
     bool operator==(const Picture&) const = default;
 
     bool empty() const { return *this == Picture{}; }

@@ -75,7 +75,8 @@ std::string cart_json(const Picture& picture) {
 }
 
 std::string consent_json(const Picture::Consent& consent) {
-    std::string out = "{\"state\":" + json_string(name(consent.state)) + ",\"since\":" + time_json(consent.since);
+    std::string out =
+        "{\"state\":" + json_string(name(consent.state)) + ",\"since\":" + time_json(consent.since);
     if (consent.until) out += ",\"until\":" + time_json(*consent.until);
     return out + '}';
 }
@@ -126,8 +127,8 @@ std::string with_picture(const std::string& document, const Picture& picture) {
     if (!picture.cart.empty() || picture.paid) ours.emplace_back("cart", cart_json(picture));
     const auto members = devices::json_members(document);
     if (!picture.consents.empty())
-        ours.emplace_back("consents",
-                          consents_json(json_find(members, "consents").value_or(std::string_view()), picture));
+        ours.emplace_back(
+            "consents", consents_json(json_find(members, "consents").value_or(std::string_view()), picture));
     if (ours.empty()) return document;
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {

@@ -22,9 +22,8 @@ constexpr std::string_view gateway_types = "store.system.";
 constexpr std::size_t purposes_max = 8;
 constexpr std::int64_t quantity_max = 1'000'000'000;  // a million pieces
 // What a person is told of an event, the first that it has.
-constexpr std::array<std::string_view, 12> telling = {"query", "item",  "name",    "page",  "code",
-                                                      "gtin",  "zone",  "purpose", "score", "button",
-                                                      "state", "total"};
+constexpr std::array<std::string_view, 12> telling = {
+    "query", "item", "name", "page", "code", "gtin", "zone", "purpose", "score", "button", "state", "total"};
 
 std::string text_of(const std::vector<JsonMember>& members, std::string_view name) {
     const auto value = json_find(members, name);

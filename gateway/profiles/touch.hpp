@@ -1,4 +1,5 @@
-// A stored event as far as it changes what the store knows of a customer: who, when, where, what, in one line.
+// A stored event as far as it changes what the store knows of a customer: who, when, where, what, in one
+// line.
 //
 //     stored members ──read_touch──> Told ──> Picture (picture.hpp)
 //
@@ -17,9 +18,9 @@
 
 namespace touchpoint::gateway {
 
-inline constexpr std::size_t touch_line_bytes_max = 96;   // of what a person reads
-inline constexpr std::size_t touch_word_bytes_max = 64;   // of a type, a device, a zone, an item
-inline constexpr std::size_t touch_persons_max = 4;       // identifiers that one event may name
+inline constexpr std::size_t touch_line_bytes_max = 96;  // of what a person reads
+inline constexpr std::size_t touch_word_bytes_max = 64;  // of a type, a device, a zone, an item
+inline constexpr std::size_t touch_persons_max = 4;      // identifiers that one event may name
 
 // The place of an event in the log: which numbers the platform has seen decides what is still ours to tell.
 struct Mark {
@@ -61,9 +62,9 @@ struct Told {
     std::vector<std::string> same_as;  // other pseudonyms of the same person
     std::string session;               // source and session, as one name; empty: none
     std::optional<CartChange> cart;
-    bool sale = false;                 // what was in the cart is paid
+    bool sale = false;  // what was in the cart is paid
     bool session_end = false;
-    std::optional<std::string> zone;   // empty text: left it
+    std::optional<std::string> zone;  // empty text: left it
     std::optional<ConsentChange> consent;
 };
 

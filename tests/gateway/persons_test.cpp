@@ -19,10 +19,11 @@ class PersonsTest : public ProfileShop {
         return ask_as(till, "/v1/profiles/" + name + "?purpose=" + purpose, "pos/t1").body;
     }
     void put(const std::string& id, int version, const std::string& alias, const std::string& more = "") {
-        const auto answer =
-            ask("PUT", "/v1/profiles/" + id,
-                R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + alias +
-                    R"("],"consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" + more + "}");
+        const auto answer = ask(
+            "PUT", "/v1/profiles/" + id,
+            R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + alias +
+                R"("],"consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" +
+                more + "}");
         ASSERT_LT(answer.status, 300u) << answer.body;
     }
     void viewed(const std::string& customer, const std::string& item, const std::string& session = "") {
@@ -44,8 +45,9 @@ TEST_F(PersonsTest, WhatHappenedInTheStoreIsReadAtOnce) {
 
 TEST_F(PersonsTest, SomebodyOfWhomOnlyEventsAreKnownIsAProvisionalProfileUntilThePlatformClaimsHim) {
     told(Stream::interactions, "store.kiosk.cart.v1", "card:7", "", R"({"action":"add","item":"tea"})");
-    EXPECT_THAT(read("card:7", "operation"), AllOf(HasSubstr("\"provisional\":true"), HasSubstr("\"id\":\"local.p1_"),
-                                                   HasSubstr(R"("item":"tea")")));
+    EXPECT_THAT(read("card:7", "operation"),
+                AllOf(HasSubstr("\"provisional\":true"), HasSubstr("\"id\":\"local.p1_"),
+                      HasSubstr(R"("item":"tea")")));
     EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, HasSubstr("card:7"));
     put("c-7", 1, "card:7");
     EXPECT_THAT(read("card:7"), AllOf(HasSubstr("\"id\":\"c-7\""), HasSubstr(R"("item":"tea")"),
@@ -79,12 +81,14 @@ TEST_F(PersonsTest, AConsentIsObeyedByTheNextReadAndByEventsThatLeave) {
     EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
     told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
          R"({"purpose":["personalisation","analytics"],"state":"revoked"})");
-    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")), HasSubstr("\"traits\""),
-                                      HasSubstr(R"("personalisation":{"state":"revoked")")));
+    EXPECT_THAT(read("card:1"),
+                AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")), HasSubstr("\"traits\""),
+                      HasSubstr(R"("personalisation":{"state":"revoked")")));
     EXPECT_THAT(leaving("card:1", Stream::interactions).subject, HasSubstr("pseudonym/p1_"));
     EXPECT_FALSE(leaving("card:1", Stream::interactions).raw);
     EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1");  // operation
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "", R"({"purpose":"analytics","state":"granted"})");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"analytics","state":"granted"})");
     EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
 }
 
@@ -123,7 +127,8 @@ TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {
     ASSERT_TRUE(pictures_->checkpoint());
     EXPECT_EQ(pictures_->dirty(), 0u);
     viewed("card:1", "two");
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "", R"({"purpose":"personalisation","state":"granted"})");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"granted"})");
     EXPECT_THAT(read("card:1"), HasSubstr(R"("store.kiosk.view.v1":2)"));
     close();
     open();

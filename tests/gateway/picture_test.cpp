@@ -40,19 +40,22 @@ class PictureTest : public testing::Test {
 };
 
 TEST_F(PictureTest, AnEventThatNamesNobodyIsNoTouch) {
-    EXPECT_FALSE(read_touch(Stream::interactions, 1, noon, R"("id":"1","type":"store.kiosk.view.v1","data":{})"));
+    EXPECT_FALSE(
+        read_touch(Stream::interactions, 1, noon, R"("id":"1","type":"store.kiosk.view.v1","data":{})"));
     EXPECT_FALSE(read_touch(Stream::interactions, 1, noon, R"("subject":"pseudonym/p1_a", damaged)"));
     EXPECT_FALSE(read_touch(Stream::customer, 1, noon, members("store.system.merge.v1", "{}")));
     EXPECT_TRUE(read_touch(Stream::interactions, 1, noon, R"("id":"1","session":"s","data":{})"));
 }
 
 TEST_F(PictureTest, ATouchIsOneLineThatAPersonCanRead) {
-    const Told found = told(Stream::interactions, "store.kiosk.search.v1", R"({"results":12,"query":"oat milk"})");
+    const Told found =
+        told(Stream::interactions, "store.kiosk.search.v1", R"({"results":12,"query":"oat milk"})");
     EXPECT_EQ(found.touch.line, "search: oat milk");
     EXPECT_EQ(found.touch.device, "kiosk/k7");
     EXPECT_EQ(found.person, "p1_a");
     const std::string words(500, 'w');
-    EXPECT_EQ(told(Stream::interactions, "store.kiosk.search.v1", R"({"query":")" + words + "\"}").touch.line.size(),
+    EXPECT_EQ(told(Stream::interactions, "store.kiosk.search.v1", R"({"query":")" + words + "\"}")
+                  .touch.line.size(),
               touch_line_bytes_max);
     EXPECT_EQ(cut("a\xc3\xa4", 2), "a");
 }
@@ -62,7 +65,8 @@ TEST_F(PictureTest, ACartIsFilledAndASaleEmptiesIt) {
     cart(R"({"action":"add","item":"cheese","quantity":0.42})");
     cart(R"({"action":"remove","item":"milk"})");
     cart(R"({"action":"remove","item":"never there"})");
-    EXPECT_THAT(json(), HasSubstr(R"("lines":[{"item":"milk","quantity":1},{"item":"cheese","quantity":0.42}])"));
+    EXPECT_THAT(json(),
+                HasSubstr(R"("lines":[{"item":"milk","quantity":1},{"item":"cheese","quantity":0.42}])"));
     happens(Stream::sales, "store.pos.sale.v1", R"({"total":"9.00"})");
     EXPECT_THAT(json(), HasSubstr(R"("cart":{"lines":[])"));
     cart(R"({"action":"set","item":"bread","quantity":3})");
@@ -110,7 +114,8 @@ TEST_F(PictureTest, WhatThePlatformHasSeenIsNotCountedOnceMore) {
 
 TEST_F(PictureTest, TheLaterConsentCounts) {
     const std::string type = "store.kiosk.consent.v1";
-    const Told granted = told(Stream::customer, type, R"({"purpose":["analytics","marketing"],"state":"granted"})");
+    const Told granted =
+        told(Stream::customer, type, R"({"purpose":["analytics","marketing"],"state":"granted"})");
     happens(Stream::customer, type, R"({"purpose":"marketing","state":"revoked"})");
     fold(picture_, granted, "e1");
     const std::string all = json();

@@ -6,12 +6,13 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include <cstdlib>
 
 #include "tests/support/wait.hpp"
 
 namespace touchpoint::tests {
 
-std::optional<std::string> http_get(int port, const std::string& target) {
+HttpSaid http_ask(int port, const std::string& method, const std::string& target, const std::string& body) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const timeval patience{5, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -19,7 +20,9 @@ std::optional<std::string> http_get(int port, const std::string& target) {
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const std::string request = "GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const std::string request = method + ' ' + target +
+                                " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " +
+                                std::to_string(body.size()) + "\r\n\r\n" + body;
     std::string answer;
     if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
         send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
@@ -28,9 +31,15 @@ std::optional<std::string> http_get(int port, const std::string& target) {
             answer.append(piece, static_cast<std::size_t>(n));
     }
     close(fd);
-    const std::size_t body = answer.find("\r\n\r\n");
-    if (!answer.starts_with("HTTP/1.1 200") || body == std::string::npos) return std::nullopt;
-    return answer.substr(body + 4);
+    const std::size_t head = answer.find("\r\n\r\n");
+    if (!answer.starts_with("HTTP/1.1 ") || head == std::string::npos) return {};
+    return {std::atoi(answer.c_str() + 9), answer.substr(head + 4)};
+}
+
+std::optional<std::string> http_get(int port, const std::string& target) {
+    HttpSaid said = http_ask(port, "GET", target);
+    if (said.status != 200) return std::nullopt;
+    return std::move(said.body);
 }
 
 GatewayProcess::GatewayProcess(std::filesystem::path build, std::filesystem::path folder,

@@ -14,6 +14,13 @@ namespace touchpoint::tests {
 
 // GET http://127.0.0.1:{port}{target}: the body of a 200, else empty.
 std::optional<std::string> http_get(int port, const std::string& target);
+// Any request to 127.0.0.1. Status 0: there was no whole answer within 5 s.
+struct HttpSaid {
+    int status = 0;
+    std::string body;
+};
+HttpSaid http_ask(int port, const std::string& method, const std::string& target,
+                  const std::string& body = {});
 
 class GatewayProcess {
   public:
