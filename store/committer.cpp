@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
+#include "gateway/core/event_text.hpp"
 #include "gateway/core/log.hpp"
 
 namespace touchpoint::store {
@@ -12,6 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds measure_live_every{5};
 constexpr std::chrono::milliseconds retry_full_every{1000};
+constexpr std::chrono::seconds waiting_since_every{1};
 // Identities that the cache did not take are tried again after the first pause, doubling up to the last.
 constexpr std::chrono::seconds identities_pause_first{1};
 constexpr std::chrono::seconds identities_pause_last{300};
@@ -73,8 +77,9 @@ std::optional<Error> EventStore::Impl::serve() {
         plan_releases(work);
         plan_expiry(work.look);
         Unflushed done;
-        const bool nothing = work.events.empty() && work.journal_end == 0 && work.gaps.empty() &&
-                             work.consumers.none() && !more_to_prune_ && shed_bytes_ == 0 && !expiry_waits();
+        const bool nothing = work.events.empty() && work.erased.empty() && work.journal_end == 0 &&
+                             work.gaps.empty() && work.consumers.none() && !more_to_prune_ &&
+                             shed_bytes_ == 0 && !expiry_waits();
         // A commit that fails may have failed in its flush, and the kernel then drops what the flush covered.
         // Where it can fail for want of room and is to be tried again, that must not be the commit before.
         const bool tight = may_find_no_room();
@@ -131,6 +136,7 @@ bool EventStore::Impl::may_find_no_room() const {
 Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     const UtcTime now = clock_.utc();
     // The raw identifiers first: an event that names a pseudonym must not be durable before its vault row is.
+    drop_identities(work);
     keep_identities(work.identities);
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
@@ -138,6 +144,8 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     const auto steps = [&]() -> Result<void> {
         auto outcome = log_->append(*txn, work.events, now, clock_.trusted(), settled_now_);
         if (!outcome) return outcome.error();
+        const auto without = log_->erase_persons(*txn, work.erased, now, clock_.trusted());
+        if (!without) return without;
         for (const Gap& gap : work.gaps)
             if (gap.consumer.empty() || work.positions.contains(gap.consumer))
                 if (const auto put = log_->put_gap(*txn, gap); !put) return put;
@@ -151,6 +159,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
         if (!pruned) return pruned.error();
         more_to_prune_ = *pruned;
         if (const auto given_up = give_up(*txn, now, gone); !given_up) return given_up;
+        if (const auto left = log_->prune_erased(*txn); !left) return left;
         std::optional<JournalPosition> journal;
         if (work.journal_end != 0) {
             journal = journal_;
@@ -178,6 +187,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
         return no_room ? fail(Errc::full, result.error().context) : result.error();
     }
     log_->accept();
+    persons_erased(work);
     failed_ = false;
     if (!work.events.empty()) {
         cramped_.reset();
@@ -201,6 +211,29 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
         deadline_ = std::min(deadline_.value_or(next), next);
     }
     return {};
+}
+
+// Readers see the rows now; what was read before may name somebody who is erased.
+void EventStore::Impl::persons_erased(const Work& work) {
+    source_->erased_persons.store(log_->erased_persons(), std::memory_order_release);
+    if (!work.erased.empty()) source_->persons_generation.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void EventStore::Impl::take_persons_out(std::vector<Event>& events, const std::vector<std::string>& erased) {
+    if (erased.empty()) return;
+    const std::unordered_set<std::string_view> gone(erased.begin(), erased.end());
+    for (Event& event : events)
+        take_person_out(event.stream, event.members,
+                        [&](std::string_view pseudonym) { return gone.contains(pseudonym); });
+}
+
+// Whoever is erased is not put into the vault by what came before.
+void EventStore::Impl::drop_identities(Work& work) {
+    if (work.erased.empty()) return;
+    const std::unordered_set<std::string_view> gone(work.erased.begin(), work.erased.end());
+    const auto is_gone = [&](const Identity& one) { return gone.contains(one.pseudonym); };
+    std::erase_if(work.identities, is_gone);
+    std::erase_if(kept_identities_, is_gone);
 }
 
 // Into the vault. Where it does not take them now they are offered with a later commit again, at growing
@@ -248,6 +281,8 @@ void EventStore::Impl::put_back(Work&& work, std::chrono::milliseconds retry_in)
     std::move(waiting_.parts.begin(), waiting_.parts.end(), std::back_inserter(work.parts));
     std::move(waiting_.events.begin(), waiting_.events.end(), std::back_inserter(work.events));
     std::move(waiting_.identities.begin(), waiting_.identities.end(), std::back_inserter(work.identities));
+    std::move(waiting_.erased.begin(), waiting_.erased.end(), std::back_inserter(work.erased));
+    waiting_.erased = std::move(work.erased);
     waiting_.parts = std::move(work.parts);
     waiting_.events = std::move(work.events);
     waiting_.identities = std::move(work.identities);
@@ -291,6 +326,7 @@ void EventStore::Impl::publish(Unflushed& done) {
         stats_.horizon = done.last;
     }
     if (on_horizon_) on_horizon_({done.commit, done.last, done.journal_end, std::move(done.settled)});
+    refresh_waiting(Steady::now());
     answer(done.waiters, {});
 }
 
@@ -331,10 +367,18 @@ std::map<std::string, PerStream<UtcTime>> EventStore::Impl::waiting_since() cons
     return since;
 }
 
-void EventStore::Impl::refresh_stats() {
+// Behind the receipts, which never wait for it: under load, where the next commit is under way, at most once
+// in waiting_since_every.
+void EventStore::Impl::refresh_waiting(Steady::time_point now) {
+    if (now - waiting_looked_ < waiting_since_every && more_waits(now)) return;
+    waiting_looked_ = now;
     auto since = waiting_since();
     const std::lock_guard lock(mutex_);
     stats_.waiting_since = std::move(since);
+}
+
+void EventStore::Impl::refresh_stats() {
+    const std::lock_guard lock(mutex_);
     oldest_ = before_oldest();
     stats_.epoch = epoch_;
     stats_.events = log_->state().events;
@@ -354,6 +398,7 @@ void EventStore::Impl::refresh_stats() {
     stats_.released = log_->state().released;
     stats_.file_bytes = source_->environment->used_bytes();
     stats_.dedup_ids = log_->dedup_ids();
+    stats_.erased_persons = log_->erased_persons();
 }
 
 PerStream<Sequence> EventStore::Impl::before_oldest() const {

@@ -73,6 +73,7 @@ class EventStore::Impl {
     struct Work {
         std::vector<Event> events;
         std::vector<Identity> identities;
+        std::vector<std::string> erased;  // pseudonyms
         std::uint64_t journal_end = 0;
         std::size_t bytes = 0;
         std::vector<Gap> gaps;
@@ -125,6 +126,10 @@ class EventStore::Impl {
     void watch_bound();
     void judge_bound();
     void keep_identities(std::vector<Identity>& fresh);
+    void drop_identities(Work& work);
+    static void take_persons_out(std::vector<Event>& events, const std::vector<std::string>& erased);
+    Result<void> room_to_erase(const std::vector<std::string>& pseudonyms) const;  // REQUIRES: mutex_ held
+    void persons_erased(const Work& work);
     bool more_waits(Steady::time_point now) const;
     bool gives_up() const;
     bool may_find_no_room() const;
@@ -133,6 +138,7 @@ class EventStore::Impl {
     void publish(Unflushed& done);
     void measure(Steady::time_point now);
     void refresh_stats();
+    void refresh_waiting(Steady::time_point now);
     std::map<std::string, PerStream<UtcTime>> waiting_since() const;
     PerStream<Sequence> before_oldest() const;
 
@@ -147,6 +153,7 @@ class EventStore::Impl {
     std::optional<EventLog> log_;
     std::size_t gaps_taken_ = 0;  // of source_->gaps: in a transaction that is not durable yet
     Steady::time_point live_measured_{};
+    Steady::time_point waiting_looked_{};
     std::uint64_t live_bytes_ = 0;
     bool more_to_prune_ = false;
     Room room_;

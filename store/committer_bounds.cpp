@@ -88,6 +88,8 @@ Result<void> EventStore::Impl::make_room(Work& work) {
         if (can_shed && wanted > marks_.commit_max)
             shed_bytes_ = std::max(shed_bytes_, wanted - marks_.commit_max);
         Work rest = split(work, fit);
+        take_persons_out(rest.events,
+                         work.erased);  // they were submitted before, and get their numbers after
         // Who waits for these events waits on, unless nobody knows how long.
         const bool soon = can_shed || fit > 0;
         if (soon) rest.waiters = std::move(work.waiters);

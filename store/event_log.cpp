@@ -44,6 +44,7 @@ Result<void> EventLog::load(const Transaction& txn, Table table) {
                        {{"code", name(dedup.error().code)}});
         key = std::string((*found)->key) + '\0';
     }
+    if (const auto counted = count_erased(txn); !counted) return counted;
     for (const Stream stream : all_streams) {
         if (const auto front = find_front(txn, stream, fronts_); !front) return front.error();
         const auto gap = txn.get(table, gap_key(stream, 1, ""));
@@ -254,6 +255,7 @@ void EventLog::accept() {
     pages_deleted_ = 0;
     fronts_ = next_fronts_;
     begins_with_gap_ = next_begins_with_gap_;
+    erased_persons_ = next_erased_persons_;
     for (const DedupEntry& entry : fresh_) window_.add(entry, fresh_time_, settled_);
     fresh_.clear();
     fresh_index_.clear();
@@ -264,6 +266,7 @@ void EventLog::abandon() {
     pages_deleted_ = 0;
     next_fronts_ = fronts_;
     next_begins_with_gap_ = begins_with_gap_;
+    next_erased_persons_ = erased_persons_;
     fresh_.clear();
     fresh_index_.clear();
 }

@@ -63,6 +63,16 @@ class EventLog {
     // `settled` is a time that can be believed: only by it ids are too old for the dedup window.
     Result<Outcome> append(Transaction& txn, const std::vector<Event>& events, UtcTime now, bool trusted,
                            std::optional<UtcTime> settled);
+    // Events of these persons that have a number by now leave without them. After append().
+    Result<void> erase_persons(Transaction& txn, const std::vector<std::string>& pseudonyms, UtcTime now,
+                               bool trusted);
+    // Takes out rows of erased persons of whom no event can be held any more; looks at erased_looked_at_max.
+    Result<void> prune_erased(Transaction& txn);
+    static constexpr std::size_t erased_looked_at_max = 64;
+    // Which of them have no row yet.
+    static Result<std::size_t> not_erased_yet(const Transaction& txn, Table table,
+                                              const std::vector<std::string>& pseudonyms);
+    std::uint64_t erased_persons() const { return erased_persons_; }
     Result<void> put_gap(Transaction& txn, const Gap& gap);
     Result<void> put_consumer(Transaction& txn, const ConsumerState& consumer);
     // With the gap rows that are its own.
@@ -108,6 +118,8 @@ class EventLog {
     Result<bool> prune_gaps(Transaction& txn, Stream stream,
                             const std::map<std::string, ConsumerState>& consumers);
     Result<void> prune_dedup(Transaction& txn, std::optional<UtcTime> settled);
+    Result<void> count_erased(const Transaction& txn);
+    bool holds_through(const PerStream<Sequence>& last) const;
     Result<void> find_front(const Transaction& txn, Stream stream, PerStream<Front>& fronts) const;
     DedupWindow::Found find_repeat(DedupEntry entry) const;
 
@@ -125,6 +137,9 @@ class EventLog {
     UtcTime fresh_time_;             // 0: our clock is not trusted
     std::optional<UtcTime> settled_;
     std::unordered_multimap<std::uint64_t, std::uint32_t> fresh_index_;
+    std::uint64_t erased_persons_ = 0;  // rows
+    std::uint64_t next_erased_persons_ = 0;
+    std::string erased_looked_;        // where prune_erased() goes on
     std::uint64_t pages_deleted_ = 0;  // by this transaction
     std::map<std::string, ConsumerState> loaded_consumers_;
     ChunkPacker packer_;

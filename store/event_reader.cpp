@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
+#include "gateway/core/event_text.hpp"
 #include "store/chunk.hpp"
 #include "store/gap_rows.hpp"
 #include "store/reader_source.hpp"
@@ -124,6 +126,37 @@ void split(const std::string& lines, Sequence chunk_first_number, const Piece& p
     }
 }
 
+// What is held of persons who were erased since is given without them. Whom a row names up to which number
+// is asked once for each of them.
+Result<void> take_persons_out(const Transaction& txn, Table table, Slice& slice) {
+    std::unordered_map<std::string, Sequence> erased_through;
+    std::optional<Error> trouble;
+    for (StoredEvent& event : slice.events) {
+        if (event.gap >= 0) continue;
+        const IsErased is_erased = [&](std::string_view pseudonym) {
+            const auto [found, fresh] = erased_through.emplace(pseudonym, 0);
+            if (fresh && !pseudonym.empty() && pseudonym.size() <= EventStore::pseudonym_bytes_max) {
+                const auto row = txn.get(table, erased_key(pseudonym));
+                if (!row) return trouble = row.error(), true;
+                if (*row) {  // one that is damaged erases all
+                    const auto known = decode_erased(**row);
+                    found->second = known ? known->last[slice.stream] : ~Sequence{0};
+                }
+            }
+            return event.sequence <= found->second;
+        };
+        const auto persons = persons_in(slice.stream, event.members);
+        if (std::none_of(persons.begin(), persons.end(), is_erased)) continue;
+        if (trouble) return *trouble;
+        auto text = std::make_shared<const std::string>(without_person(slice.stream, event.members));
+        slice.bytes -= std::min<std::uint64_t>(slice.bytes, event.members.size());
+        slice.bytes += text->size();
+        event.members = *text;
+        slice.buffers.push_back(std::move(text));
+    }
+    return {};
+}
+
 void add_gap(Slice& slice, Gap gap, Sequence first, Sequence last) {
     gap.first = std::max(gap.first, first);
     gap.last = last;
@@ -144,8 +177,12 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
     const std::vector<Gap> unwritten = source_->unwritten_gaps(stream, consumer);
 
     std::vector<Piece> pieces;
+    // Where somebody was erased the transaction goes on until it is known who: his row may leave together
+    // with his last event.
+    const bool somebody_erased = source_->erased_persons.load(std::memory_order_acquire) > 0;
+    std::optional<Transaction> still;
     {
-        const auto txn = source_->environment->begin_read();
+        auto txn = source_->environment->begin_read();
         if (!txn) return txn.error();
         wanted.horizon = source_->settled_horizon(stream, consumer, after, wanted.horizon);
         std::uint64_t raw_bytes = 0;
@@ -161,6 +198,7 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
             next = piece->last + 1;
             pieces.push_back(std::move(*piece));
         }
+        if (somebody_erased) still.emplace(std::move(*txn));
     }
 
     bool limit_reached = false;
@@ -191,6 +229,9 @@ Result<Slice> EventReader::read(Stream stream, Sequence after, const std::string
         cached_first_ = piece.chunk_at;
         cached_lines_ = std::move(lines);
     }
+    if (still)
+        if (const auto taken_out = take_persons_out(*still, source_->table, slice); !taken_out)
+            return taken_out.error();
     slice.more = !slice.events.empty() && slice.events.back().sequence < wanted.horizon;
     if (!slice.more) cached_lines_.reset();  // nothing left to read: hold no memory
     return slice;

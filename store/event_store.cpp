@@ -65,10 +65,12 @@ Result<void> EventStore::Impl::open() {
     for (const Stream stream : all_streams)
         source_->horizon[static_cast<std::size_t>(stream)] = log_->state().last[stream];
     stats_.horizon = log_->state().last;
+    source_->erased_persons = log_->erased_persons();
     marks_ = marks(room_.bytes_max, room_.journal_bytes, std::nullopt);
     measure(Steady::now());
     watch_bound();
     refresh_stats();
+    refresh_waiting(Steady::now());
     write_last_known(options_.folder, epoch_, log_->state().last);
     return {};
 }
@@ -130,6 +132,9 @@ void EventStore::Impl::stop() {
 Result<void> EventStore::Impl::submit(Submission&& submission) {
     std::size_t bytes = 0;
     bool urgent = false;
+    for (const std::string& pseudonym : submission.erased)
+        if (pseudonym.empty() || pseudonym.size() > pseudonym_bytes_max)
+            return fail(Errc::invalid_argument, "a pseudonym is 1 to 64 bytes");
     for (const Event& event : submission.events) {
         TP_ASSERT(!event.members.empty());
         bytes += event.members.size();
@@ -139,12 +144,16 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
         const std::lock_guard lock(mutex_);
         const bool first = waiting_.events.empty();
         if (stopping_) return fail(Errc::stopped, "the store is stopping");
-        if (!first && (waiting_.events.size() + submission.events.size() > options_.waiting_events_max ||
-                       waiting_.bytes + bytes > options_.waiting_bytes_max))
+        if (!first && !submission.events.empty() &&
+            (waiting_.events.size() + submission.events.size() > options_.waiting_events_max ||
+             waiting_.bytes + bytes > options_.waiting_bytes_max))
             return fail(Errc::full, "too much waits for the disk");
+        if (const auto room = room_to_erase(submission.erased); !room) return room;
         std::move(submission.events.begin(), submission.events.end(), std::back_inserter(waiting_.events));
         std::move(submission.identities.begin(), submission.identities.end(),
                   std::back_inserter(waiting_.identities));
+        std::move(submission.erased.begin(), submission.erased.end(), std::back_inserter(waiting_.erased));
+        waited_ = waited_ || !waiting_.erased.empty();  // also where events have no room
         waiting_.journal_end = std::max(waiting_.journal_end, submission.journal_end);
         waiting_.bytes += bytes;
         waiting_.parts.push_back({waiting_.events.size(), submission.journal_end, bytes});
@@ -153,6 +162,21 @@ Result<void> EventStore::Impl::submit(Submission&& submission) {
     }
     wake_.notify_one();
     return {};
+}
+
+// Which of them are new is asked of the file only where it matters.
+Result<void> EventStore::Impl::room_to_erase(const std::vector<std::string>& pseudonyms) const {
+    if (pseudonyms.empty()) return {};
+    const std::uint64_t before =
+        source_->erased_persons.load(std::memory_order_acquire) + waiting_.erased.size();
+    if (before + pseudonyms.size() <= erased_max) return {};
+    const auto txn = source_->environment->begin_read();
+    if (!txn) return txn.error();
+    const auto fresh = EventLog::not_erased_yet(*txn, source_->table, pseudonyms);
+    if (!fresh) return fresh.error();
+    if (*fresh == 0 || before + *fresh <= erased_max) return {};
+    return fail(Errc::full, "events of " + std::to_string(erased_max) +
+                                " erased persons wait; let them be taken, or discard them");
 }
 
 bool EventStore::Impl::has_room(std::size_t events) const {

@@ -85,6 +85,10 @@ struct Submission {
     std::vector<Event> events;
     std::vector<Identity> identities;  // durable before the events that name them
     std::uint64_t journal_end = 0;     // all frames before it are in this or an earlier submission; 0: none
+    // Pseudonyms of persons who were erased. Events of theirs in this and in every earlier submission leave
+    // without them from this commit on (store/README.md, "Erased person"), and their identities among what
+    // was submitted and is not in the vault yet are dropped.
+    std::vector<std::string> erased;
 };
 
 struct HorizonNote {
@@ -125,6 +129,7 @@ struct StoreStats {  // one consistent picture, taken between commits
     std::vector<std::string> forgotten;
     static constexpr std::size_t forgotten_max = 32;
     std::uint64_t dedup_ids = 0;
+    std::uint64_t erased_persons = 0;  // of whom events may be held
     // Raw identifiers: why the cache takes none now (empty: it does), whether for want of room, how many wait
     // for the next try, and how many were given up because more than identities_waiting_max waited.
     std::string identities_trouble;
@@ -189,7 +194,10 @@ class EventStore {
     // Commits and flushes everything submitted, then ends the thread. Idempotent.
     void stop();
 
-    // Fails with full: keep it, and try again after the next on_horizon (what waits has a bound).
+    // Fails with full: keep it, and try again after the next on_horizon (what waits has a bound). One that
+    // erases persons begins a commit at once; it fails with full, too, when erased_max would be passed:
+    // nothing was erased then. `erased` with invalid_argument: a pseudonym that is empty or longer than
+    // pseudonym_bytes_max.
     Result<void> submit(Submission&& submission);
     // True while submit() has room for `events` more.
     bool has_room(std::size_t events) const;
@@ -225,6 +233,9 @@ class EventStore {
     void when_durable(std::function<void(Result<void>)> done);
     static constexpr std::size_t durable_waiting_max = 1'000;
     static constexpr std::size_t consumers_max = 32;  // pull consumers
+    // Erased persons of whom events may be held, about 130 bytes of the file each.
+    static constexpr std::uint64_t erased_max = 100'000;
+    static constexpr std::size_t pseudonym_bytes_max = 64;
 
     // Rows for what was parked or rejected by one consumer; seen by readers at once, and committed before the
     // acknowledgement that passes it. REQUIRES: has_gap_room(1)

@@ -21,6 +21,8 @@ class EventReader::Source {
     std::shared_ptr<Environment> environment;
     Table table = 0;
     std::array<std::atomic<Sequence>, stream_count> horizon{};
+    // Rows of erased persons, as of the last commit: while there are none nothing is spent on them.
+    std::atomic<std::uint64_t> erased_persons{0};
     // Moves whenever what readers are given of a person changes: EventStore::persons_generation().
     std::atomic<std::uint64_t> persons_generation{0};
 

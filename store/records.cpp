@@ -45,6 +45,9 @@ std::string consumer_prefix() { return prefix(Prefix::consumer); }
 std::string consumer_key(std::string_view name) { return prefix(Prefix::consumer) + std::string(name); }
 std::string dedup_prefix() { return prefix(Prefix::dedup); }
 
+std::string erased_prefix() { return prefix(Prefix::erased); }
+std::string erased_key(std::string_view pseudonym) { return prefix(Prefix::erased) + std::string(pseudonym); }
+
 std::string dedup_key(std::uint64_t commit) {
     std::string key = prefix(Prefix::dedup);
     append_big(key, commit);
@@ -204,6 +207,24 @@ Result<Gap> decode_gap(std::string_view key, std::string_view bytes) {
     if (!in.ok() || version != 1 || gap.first == 0 || gap.first > gap.last)
         return fail(Errc::damaged, "gap row");
     return gap;
+}
+
+std::string encode(const ErasedRow& row) {
+    std::string out;
+    append_little(out, std::uint8_t{1});
+    append_little(out, static_cast<std::uint64_t>(row.time.ms));
+    for (const Stream stream : all_streams) append_little(out, row.last[stream]);
+    return sealed(std::move(out));
+}
+
+Result<ErasedRow> decode_erased(std::string_view bytes) {
+    ByteReader in(unsealed(bytes));
+    const auto version = in.little<std::uint8_t>();
+    ErasedRow row;
+    row.time.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    for (const Stream stream : all_streams) row.last[stream] = in.little<std::uint64_t>();
+    if (!in.ok() || version != 1) return fail(Errc::damaged, "row of an erased person");
+    return row;
 }
 
 std::string encode(const DedupRow& row) {

@@ -22,13 +22,22 @@ inline constexpr std::uint32_t format_version = 1;
 std::uint64_t row_checksum(std::string_view row);
 
 // First byte of a key. The values stand in files: do not change them.
-enum class Prefix : char { state = 0x00, consumer = 0x01, dedup = 0x02, chunk = 0x10, gap = 0x20 };
+enum class Prefix : char {
+    state = 0x00,
+    consumer = 0x01,
+    dedup = 0x02,
+    erased = 0x03,
+    chunk = 0x10,
+    gap = 0x20
+};
 
 std::string state_key();
 std::string consumer_key(std::string_view name);
 std::string consumer_prefix();
 std::string dedup_prefix();
 std::string dedup_key(std::uint64_t commit);
+std::string erased_prefix();
+std::string erased_key(std::string_view pseudonym);
 std::string chunk_key(Stream stream, Sequence first);
 // Rows of one consumer ("": of all) stand together.
 std::string gap_key(Stream stream, Sequence last, std::string_view consumer);
@@ -66,6 +75,14 @@ Result<ConsumerState> decode_consumer(std::string_view name, std::string_view by
 
 std::string encode(const Gap& gap);
 Result<Gap> decode_gap(std::string_view key, std::string_view bytes);
+
+// A person who was erased: what was given a number up to these leaves without him.
+struct ErasedRow {
+    PerStream<Sequence> last;
+    UtcTime time;  // of the erasure, the last one if there were several; 0: our clock was not trusted
+};
+std::string encode(const ErasedRow& row);
+Result<ErasedRow> decode_erased(std::string_view bytes);
 
 struct DedupRow {
     UtcTime time;

@@ -7,19 +7,11 @@
 
 #include <utility>
 
+#include "gateway/core/event_text.hpp"
 #include "gateway/core/json_text.hpp"
 
 namespace touchpoint::uplink {
 namespace {
-
-constexpr std::string_view pseudonym_prefix = "pseudonym/";
-
-// The end of the JSON string whose opening quote stands at `at`: the place of its closing quote.
-std::size_t string_end(std::string_view text, std::size_t at) {
-    for (++at; at < text.size() && text[at] != '"'; ++at)
-        if (text[at] == '\\') ++at;
-    return at;
-}
 
 // The pseudonym that such a text names: "pseudonym/p1_..".
 std::string_view pseudonym_in(std::string_view subject) {
@@ -37,24 +29,6 @@ void append_with(std::string& out, std::string_view members, std::string_view ol
 }
 
 }  // namespace
-
-std::string_view outer_text(std::string_view members, std::string_view key) {
-    int depth = 0;
-    for (std::size_t at = 0; at < members.size(); ++at) {
-        const char c = members[at];
-        if (c == '{' || c == '[') ++depth;
-        if (c == '}' || c == ']') --depth;
-        if (c != '"') continue;
-        const std::size_t end = string_end(members, at);
-        const std::size_t colon = end + 1;
-        if (depth == 0 && members.substr(at + 1, end - at - 1) == key && members.substr(colon, 2) == ":\"") {
-            const std::size_t value = colon + 1;
-            return members.substr(value + 1, string_end(members, value) - value - 1);
-        }
-        at = end;
-    }
-    return {};
-}
 
 BodyText::BodyText(Format format, const BatchLimits& limits, std::size_t expected_bytes)
     : limits_(limits), array_(format == Format::cloudevents_batch) {
@@ -98,7 +72,11 @@ std::string Formatter::event(Stream stream, const store::StoredEvent& event) con
     std::string out;
     out.reserve(head_.size() + event.members.size() + 128);
     append_head(out, stream, event.sequence, event.recorded);
-    append_members(out, stream, event.members);
+    // Which persons a quarantined message speaks of is for the gateway's own erasures.
+    if (stream == Stream::quarantine)
+        out += without_member(event.members, "persons");
+    else
+        append_members(out, stream, event.members);
     out += '}';
     return out;
 }

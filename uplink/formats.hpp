@@ -61,10 +61,6 @@ class BodyText {
     std::string text_;
 };
 
-// The text of one outermost member of an event that is a string, as it is written there (escapes and all);
-// empty when there is none. A device may write the same key into its own data: that one is not meant.
-std::string_view outer_text(std::string_view members, std::string_view key);
-
 // The raw identifier behind a pseudonym, or empty when the vault no longer has it.
 using Join = std::function<std::optional<std::string>(std::string_view pseudonym)>;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/core/event_text.hpp"
+
 namespace touchpoint::uplink {
 
 std::optional<TypeFilter> TypeFilter::parse(std::string_view text) {

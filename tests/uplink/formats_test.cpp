@@ -44,6 +44,17 @@ TEST(FormatsTest, AnEventCarriesItsOriginInFrontOfWhatTheDeviceSaid) {
                   sale + "}");
 }
 
+TEST(FormatsTest, WhichPersonsAQuarantinedMessageSpeaksOfIsNotSent) {
+    const Formatter formatter({"gw", "s1", "e"}, Format::ndjson);
+    store::StoredEvent event;
+    event.sequence = 1;
+    event.members = R"("id":"q","persons":["p1_a"],"data":{"persons":["mine"]})";
+    EXPECT_THAT(formatter.event(Stream::quarantine, event), testing::Not(testing::HasSubstr("p1_a")));
+    EXPECT_THAT(formatter.event(Stream::quarantine, event), testing::HasSubstr("mine"));
+    // A device's own member of that name goes as it is.
+    EXPECT_THAT(formatter.event(Stream::sales, event), testing::HasSubstr("p1_a"));
+}
+
 TEST(FormatsTest, AGapIsAnEventThatExplainsItsRange) {
     store::Gap gap = gap_of(Stream::telemetry, 7, 9);
     gap.consumer = "platform";

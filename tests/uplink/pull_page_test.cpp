@@ -1,5 +1,6 @@
 // What an answer holds: which types, in which order the streams fill it, where it ends.
 #include "uplink/pull_page.hpp"
+#include "gateway/core/event_text.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

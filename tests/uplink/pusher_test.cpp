@@ -212,6 +212,39 @@ TEST_F(PusherTest, AnOutageRepeatsTheSameBytesUnderTheSameKey) {
     EXPECT_EQ(stats().failures, 4u);
 }
 
+TEST_F(PusherTest, ARepeatAfterAnErasureHasNewBytesANewKeyAndNoSubject) {
+    // 503 until the person is erased: the pusher holds the bytes of its first try.
+    std::atomic<bool> down{true};
+    platform_->rule([&down](const std::vector<std::string_view>&) {
+        return down ? std::optional(answers(503)) : std::nullopt;
+    });
+    start();
+    store::Submission submission;
+    submission.events = {event(Stream::sales, R"({"n":1})", R"("subject":"pseudonym/p1_gone",)"),
+                         event(Stream::sales, R"({"n":2})", R"("subject":"pseudonym/p1_stays",)")};
+    ASSERT_TRUE(store_->submit(std::move(submission)));
+    ASSERT_TRUE(tests::wait_for([this] { return platform_->requests().size() >= 2; }));
+    store::Submission erasure;
+    erasure.erased = {"p1_gone"};
+    ASSERT_TRUE(store_->submit(std::move(erasure)));
+    std::promise<bool> durable;
+    store_->when_durable(
+        [&durable](const Result<void>& done) { durable.set_value(static_cast<bool>(done)); });
+    ASSERT_TRUE(durable.get_future().get());
+    const auto key_of = [](const auto& request) { return request.headers.at("idempotency-key"); };
+    const std::string first = key_of(platform_->requests()[0]);
+    EXPECT_EQ(key_of(platform_->requests()[1]), first);
+    ASSERT_TRUE(tests::wait_for([&] { return key_of(platform_->requests().back()) != first; }));
+    down = false;
+    ASSERT_TRUE(acknowledged(Stream::sales, 2));
+    expect_clean(platform_->summary());
+    const auto kept = platform_->events();
+    ASSERT_EQ(kept.size(), 2u);
+    EXPECT_THAT(kept[0], testing::Not(HasSubstr("p1_gone")));
+    EXPECT_THAT(kept[0], testing::Not(HasSubstr("subject")));
+    EXPECT_THAT(kept[1], HasSubstr("pseudonym/p1_stays"));
+}
+
 TEST_F(PusherTest, ALostAnswerGivesEqualRepeatsOnly) {
     platform_->script({closes(Scripted::all)});
     start();
