@@ -8,7 +8,9 @@
 
 #include "devices/base64.hpp"
 #include "devices/json_slice.hpp"
+#include "devices/quarantine_persons.hpp"
 #include "devices/sealed_properties.hpp"
+#include "gateway/core/event_text.hpp"
 #include "gateway/core/json_text.hpp"
 
 namespace touchpoint::devices {
@@ -199,6 +201,10 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     append_text(members, "time", to_rfc3339(received));
     append_text(members, "timesource", "gateway");
     if (message.dup) members += ",\"possiblerepeat\":true";
+    std::string persons;
+    for (const std::string& customer : customers_in(rejection.raw, message.user_properties, persons_max))
+        persons += (persons.empty() ? "\"" : ",\"") + pseudonymiser_.pseudonym(normalise(customer)) + '"';
+    if (!persons.empty()) members += ",\"persons\":[" + persons + ']';
     std::string topic = valid_utf8(message.topic) ? message.topic : std::string("?");
     CardMask::mask_text(topic);
     members += ",\"data\":{\"topic\":";

@@ -7,7 +7,8 @@
 
 namespace touchpoint::devices {
 
-Intake::Intake(Parts parts, Publish publish) : parts_(parts), publish_(std::move(publish)) {}
+Intake::Intake(Parts parts, Publish publish)
+    : parts_(parts), publish_(std::move(publish)), submitted_through_(parts_.journal.read_position()) {}
 
 Intake::Step Intake::step() {
     if (next_ == frames_.size()) {
@@ -34,8 +35,10 @@ Intake::Step Intake::step() {
         }
     }
     if (!pending_open_) return {};
+    const std::uint64_t through = pending_.journal_end;
     if (const auto submitted = parts_.store.submit(std::move(pending_)); !submitted)
         return {false, true, false};
+    submitted_through_ = through;
     pending_ = {};
     pending_bytes_ = 0;
     pending_open_ = false;

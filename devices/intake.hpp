@@ -71,6 +71,11 @@ class Intake {
         return !pending_open_ && next_ == frames_.size() &&
                parts_.journal.read_position() == parts_.journal.end();
     }
+    // Up to here of the journal every frame has been submitted.
+    std::uint64_t submitted_through() const {
+        const bool nothing_held = !pending_open_ && next_ == frames_.size();
+        return nothing_held ? parts_.journal.read_position() : submitted_through_;
+    }
     // Of both ways in: reception's counts, and the receipts.
     IntakeStats stats() const;
 
@@ -92,6 +97,7 @@ class Intake {
     std::deque<Outgoing> waiting_receipts_;
     std::size_t waiting_receipts_bytes_ = 0;
     std::uint64_t receipts_sent_ = 0;
+    std::uint64_t submitted_through_;
 };
 
 }  // namespace touchpoint::devices

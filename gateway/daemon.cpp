@@ -91,6 +91,9 @@ Result<void> Daemon::Impl::open_store() {
                                              housekeeping_->submit(
                                                  events_->joined(clock_.utc(), store_->epoch(), joined.names,
                                                                  joined.mark.stream, joined.mark.sequence));
+                                         },
+                                         [this](std::vector<std::string> names, EventErasure::Done done) {
+                                             erasure_->erase(std::move(names), std::move(done));
                                          }},
                       settings_.gateway.id, settings_.profiles);
     return {};
@@ -110,6 +113,10 @@ Result<void> Daemon::Impl::open_devices() {
                            const std::string& correlation) {
                         return link_ && link_->publish(topic, payload, qos, retain, correlation);
                     });
+    erasure_.emplace(
+        EventErasure::Parts{loop_, *store_, clock_, [this] { return journal_->end(); },
+                            [this] { return intake_->submitted_through(); },
+                            [this](const std::string& pseudonym) { admission_->forget(pseudonym); }});
     direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
     events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
 

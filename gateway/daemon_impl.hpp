@@ -31,6 +31,7 @@
 #include "gateway/housekeeping.hpp"
 #include "gateway/listeners.hpp"
 #include "gateway/platform_routes.hpp"
+#include "gateway/profiles/event_erasure.hpp"
 #include "gateway/profiles/profile_desk.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
@@ -100,6 +101,7 @@ class Daemon::Impl {
     devices::Receipts receipts_;
     std::optional<devices::Reception> reception_;
     std::optional<devices::Intake> intake_;
+    std::optional<EventErasure> erasure_;
     std::optional<devices::DirectIntake> direct_;
     std::optional<GatewayEvents> events_;
     std::optional<devices::LinkPolicy> link_policy_;

@@ -88,6 +88,7 @@ void Daemon::Impl::tick() {
     if (history_.due(now)) history_.sample(now, store_->stats());
     listeners_->tick(now);
     profiles_->tick(now);
+    erasure_->go_on();
     arm_tick();
 }
 
@@ -151,6 +152,7 @@ void Daemon::Impl::pump() {
     link_->rearm();
     const devices::Intake::Step step = intake_->step();
     if (step.failed) return failed("the journal cannot be read");
+    erasure_->go_on();
     // At once: between two ticks a burst can run through the journal's whole reserve, and a full one is our
     // end.
     const bool tight = journal_->above_soft_bound() || !journal_->reserve();
@@ -244,6 +246,7 @@ void Daemon::Impl::stop() {
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
     end_uplink();
+    erasure_->stop();
     profiles_->stop();
     store_->stop();
     run_until(milliseconds(50), [this] { return loop_.poll() == 0; });  // the last notes: the journal is cut

@@ -203,6 +203,8 @@ void add_store(Exposition& out, const store::StoreStats& store) {
                   {{"consumer", consumer.name},
                    {"kind", consumer.kind == store::ConsumerKind::push ? "push" : "pull"}});
     out.gauge("touchpoint_store_dedup_ids", "Ids remembered to recognise repeats").value(store.dedup_ids);
+    out.gauge("touchpoint_store_erased_persons", "Erased persons of whom events may wait")
+        .value(store.erased_persons);
 }
 
 void add_profiles(Exposition& out, const ProfilePicture& profiles) {

@@ -106,17 +106,20 @@ Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence
     auto event = parsed(slice.events.front().members);
     const json::object* data = event ? data_of(*event) : nullptr;
     if (data == nullptr) return fail(Errc::damaged, "the event cannot be read");
+    const bool erased = data->if_contains("erased") != nullptr;
     const auto payload = opened(*data, "sealed", box);
-    if (!payload) return payload.error();
+    if (!payload && !erased) return payload.error();
     json::object out = *event;
+    out.erase("persons");
     json::object& shown = out["data"].get_object();
+    out["sequence"] = sequence;
+    if (erased) return json::serialize(out) + "\n";  // who asks for its payload is told why there is none
     shown.erase("sealed");
     shown.erase("sealed_properties");
     shown[is_text(*payload) ? "payload" : "payload_base64"] =
         is_text(*payload) ? *payload : base64_encoded(*payload);
     if (const auto properties = opened(*data, "sealed_properties", box); properties && is_text(*properties))
         shown["properties"] = *properties;
-    out["sequence"] = sequence;
     return json::serialize(out) + "\n";
 }
 
@@ -124,6 +127,8 @@ Result<store::Incoming> quarantined_message(std::string_view members, const stor
     const auto event = parsed(members);
     const json::object* data = event ? data_of(*event) : nullptr;
     if (data == nullptr) return fail(Errc::damaged, "the event cannot be read");
+    if (data->if_contains("erased") != nullptr)
+        return fail(Errc::refused, "a person in it was erased, and its payload with him");
     auto payload = opened(*data, "sealed", box);
     if (!payload) return payload.error();
     store::Incoming message;

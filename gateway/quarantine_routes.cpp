@@ -241,7 +241,12 @@ void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry
     };
     for (Retry::Message& one : retry->messages) {
         if (!one.message) {
-            retry->refuse(one.sequence, R"({"type":"damaged","title":"It cannot be read any more"})");
+            const bool erased = one.message.error().code == Errc::refused;
+            retry->refuse(
+                one.sequence,
+                erased
+                    ? R"({"type":"erased","title":"A person in it was erased","detail":"its payload went with him"})"
+                    : R"({"type":"damaged","title":"It cannot be read any more"})");
             continue;
         }
         const devices::DirectIntake::Outlook outlook = parts.intake.check(*one.message);

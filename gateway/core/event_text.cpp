@@ -74,12 +74,18 @@ std::string without_member(std::string_view members, std::string_view key) {
 
 std::vector<std::string_view> persons_in(Stream stream, std::string_view members) {
     std::vector<std::string_view> persons;
-    if (const std::string_view subject = outer_text(members, "subject");
-        subject.starts_with(pseudonym_prefix))
-        persons.push_back(subject.substr(pseudonym_prefix.size()));
+    const auto add = [&](std::string_view name) {
+        if (name.starts_with(pseudonym_prefix)) persons.push_back(name.substr(pseudonym_prefix.size()));
+    };
+    add(outer_text(members, "subject"));
+    for (std::string_view rest = outer_text(members, "sameas"); !rest.empty();) {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        add(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
     if (stream != Stream::quarantine) return persons;
     const std::string_view list = outer_value(members, "persons");
-    for (std::size_t at = list.find('"'); at < list.size() && persons.size() <= persons_max;) {
+    for (std::size_t at = list.find('"'); at < list.size();) {
         const std::size_t end = string_end(list, at);
         persons.push_back(list.substr(at + 1, end - at - 1));
         at = list.find('"', end + 1);
@@ -88,7 +94,7 @@ std::vector<std::string_view> persons_in(Stream stream, std::string_view members
 }
 
 std::string without_person(Stream stream, std::string_view members) {
-    std::string out = without_member(members, "subject");
+    std::string out = without_member(without_member(members, "subject"), "sameas");
     if (stream != Stream::quarantine) return out;
     out = without_member(out, "persons");
     std::string_view data = outer_value(out, "data");

@@ -26,11 +26,11 @@ std::string_view outer_value(std::string_view members, std::string_view key);
 // Without that outermost member; the same when there is none.
 std::string without_member(std::string_view members, std::string_view key);
 
-// The pseudonyms that an event of `stream` names: its subject, and in quarantine its member `persons`. Point
-// into `members`.
+// The pseudonyms that an event of `stream` names: its subject, other names of the same person in `sameas`
+// ("pseudonym/..,pseudonym/.."), and in quarantine its member `persons`. Point into `members`.
 std::vector<std::string_view> persons_in(Stream stream, std::string_view members);
-// The event without its person: no subject; in quarantine neither `persons` nor what is sealed in `data`, and
-// there "erased":true.
+// The event without its person: neither subject nor `sameas`; in quarantine neither `persons` nor what is
+// sealed in `data`, and there "erased":true.
 std::string without_person(Stream stream, std::string_view members);
 
 // without_person() where the event names one of them. False: it names none, and is as it was.

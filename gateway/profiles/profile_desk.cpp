@@ -47,7 +47,8 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
                  const std::vector<std::string> names = {key};
                  pictures_.forget(names);
                  if (forgotten) forgotten(key);
-             }} {}
+             },
+             parts.erase_events} {}
 
 uplink::NamePerson ProfileDesk::names() {
     return [this](std::string_view pseudonym, Stream stream) {

@@ -50,6 +50,8 @@ class ProfileDesk {
         std::function<void(const std::string& alias_key)> forgotten;
         // Names of one person were found to be the same: the platform is to hear of it. On loop.
         std::function<void(const LivePictures::Joined&)> joined;
+        // As ProfileParts::erase_events.
+        std::function<void(std::vector<std::string>, std::function<void(Result<void>)>)> erase_events;
     };
     ProfileDesk(const Parts& parts, const std::string& gateway_id, const config::ProfileSettings& settings);
 

@@ -134,19 +134,70 @@ void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse resp
     });
 }
 
+// --- erasing
+
+// Everybody whom the change erases, by all names that lead to him now.
+Result<std::vector<std::string>> names_of(const ProfileParts& parts, const ProfileChange& change) {
+    std::vector<std::string> names;
+    const auto* wanted = std::get_if<store::ProfileErase>(&change);
+    if (wanted == nullptr) return names;
+    for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
+    const auto held = parts.profiles.by_id(wanted->id, parts.clock.utc());
+    if (!held) return held.error();
+    for (const store::Alias& alias : held->profile.aliases) names.push_back(alias.key);
+    return names;
+}
+
+using Changes = std::shared_ptr<std::vector<ProfileChange>>;
+using GoOn = std::function<void(const Result<void>&)>;
+
+// Takes the persons whom `changes` erase out of the events that wait, then runs `go_on` on the writer. Others
+// wrote meanwhile, and a name may have come to one of them: it looks again until there is nothing new. A
+// failure is told on any thread. REQUIRES: on the writer
+void erase_events_first(const ProfileParts& parts, const Changes& changes, std::vector<std::string> done,
+                        const GoOn& go_on) {
+    std::vector<std::string> names;
+    for (const ProfileChange& change : *changes) {
+        auto more = names_of(parts, change);
+        if (!more) return go_on(more.error());
+        names.insert(names.end(), more->begin(), more->end());
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    if (std::includes(done.begin(), done.end(), names.begin(), names.end())) return go_on({});
+    parts.erase_events(names, [parts, changes, names, go_on](const Result<void>& erased) {
+        if (!erased) return go_on(erased);
+        const bool posted = parts.writer.post(
+            [parts, changes, names, go_on] { erase_events_first(parts, changes, names, go_on); });
+        if (!posted) go_on(fail(Errc::full, "too many profiles are being written; try again"));
+    });
+}
+
+HttpResponse not_erased(const Error& why) {
+    if (why.code == Errc::io || why.code == Errc::damaged) return not_written();
+    HttpResponse response = problem(503, "erasure-waits", why.context + "; the profile is as it was");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
 using Made = Read<ProfileChange>;
 using Make = std::function<Made()>;
 
 // `make` reads the body, on the writer.
 void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
     const bool posted = parts.writer.post([parts, make = std::move(make), reply] {
-        Effects effects;
-        const Made change = make();
+        Made change = make();
         if (!change) return reply_on_loop(parts, {}, bad(change.error().words), reply);
-        const auto outcomes = parts.profiles.apply({&*change, 1}, parts.clock.utc());
-        if (!outcomes) return reply_on_loop(parts, {}, not_written(), reply);
-        effects.note(*change, outcomes->front());
-        reply_on_loop(parts, std::move(effects), response_to(outcomes->front()), reply);
+        const auto changes = std::make_shared<std::vector<ProfileChange>>();
+        changes->push_back(std::move(*change));
+        erase_events_first(parts, changes, {}, [parts, changes, reply](const Result<void>& ready) {
+            if (!ready) return reply_on_loop(parts, {}, not_erased(ready.error()), reply);
+            const auto outcomes = parts.profiles.apply(*changes, parts.clock.utc());
+            if (!outcomes) return reply_on_loop(parts, {}, not_written(), reply);
+            Effects effects;
+            effects.note(changes->front(), outcomes->front());
+            reply_on_loop(parts, std::move(effects), response_to(outcomes->front()), reply);
+        });
     });
     if (!posted) reply(busy());
 }
@@ -232,33 +283,83 @@ std::vector<std::string_view> lines_of(std::string_view body) {
     return lines;
 }
 
-// One batch on its way through the writer.
-class Batch {
+// One batch on its way through the writer: a transaction after the other. Erasures stand in transactions of
+// their own, because their persons leave the events first; others may write while that is waited for.
+class Batch : public std::enable_shared_from_this<Batch> {
   public:
-    explicit Batch(const ProfileParts& parts) : parts_(parts) {}
+    Batch(const ProfileParts& parts, std::string body, Reply reply)
+        : parts_(parts), body_(std::move(body)), reply_(std::move(reply)), lines_(lines_of(body_)) {}
 
-    // False: the cache cannot be written; the lines before this are, and the answer would hide it.
-    bool take(const std::vector<std::string_view>& lines) {
-        results_.resize(lines.size());
-        for (std::size_t index = 0; index < lines.size(); ++index) {
+    // REQUIRES: on the writer
+    void begin() {
+        if (lines_.empty() || lines_.size() > profile_lines_max)
+            return end(bad("the body must be 1 to " + std::to_string(profile_lines_max) + " lines of JSON"));
+        results_.resize(lines_.size());
+        go_on();
+    }
+
+  private:
+    static constexpr std::size_t bytes_max = 1u << 20;  // of one transaction
+
+    void go_on() {
+        for (;;) {
+            collect();
+            if (changes_->empty()) return end(json_response(body()));
+            if (erases_) break;
+            if (!write()) return;
+        }
+        erase_events_first(parts_, changes_, {}, [self = shared_from_this()](const Result<void>& ready) {
+            if (!ready) return self->end(self->broken_off(not_erased(ready.error())));
+            if (self->write()) self->go_on();
+        });
+    }
+
+    // The next lines that go into one transaction.
+    void collect() {
+        std::size_t bytes = 0;
+        for (; next_ < lines_.size() && changes_->size() < Profiles::changes_max && bytes < bytes_max;
+             ++next_) {
             auto change =
-                lines[index].size() > body_bytes_max
+                lines_[next_].size() > body_bytes_max
                     ? Made(Mistake{"a line is at most " + std::to_string(body_bytes_max) + " bytes"})
-                    : profile_line(lines[index], parts_.pseudonymiser);
+                    : profile_line(lines_[next_], parts_.pseudonymiser);
             if (!change) {
                 ProfileOutcome outcome;
                 outcome.verdict = Verdict::refused_invalid;
                 outcome.detail = std::move(change.error().words);
-                results_[index] = line_of(index, outcome);
+                results_[next_] = line_of(next_, outcome);
                 continue;
             }
-            bytes_ += lines[index].size();
-            indexes_.push_back(index);
-            changes_.push_back(std::move(*change));
-            const bool full = changes_.size() == Profiles::changes_max || bytes_ >= bytes_max;
-            if (full && !write()) return false;
+            const bool erases = std::holds_alternative<store::ProfileErase>(*change);
+            if (!changes_->empty() && erases != erases_) return;
+            erases_ = erases;
+            bytes += lines_[next_].size();
+            indexes_.push_back(next_);
+            changes_->push_back(std::move(*change));
         }
-        return write();
+    }
+
+    // False: the cache cannot be written; the lines before this are, and the answer would hide it.
+    bool write() {
+        const auto outcomes = parts_.profiles.apply(*changes_, parts_.clock.utc());
+        if (!outcomes) return end(broken_off(not_written())), false;
+        for (std::size_t i = 0; i < changes_->size(); ++i) {
+            effects_.note((*changes_)[i], (*outcomes)[i]);
+            results_[indexes_[i]] = line_of(indexes_[i], (*outcomes)[i]);
+        }
+        changes_->clear();
+        indexes_.clear();
+        std::this_thread::sleep_for(breath);
+        return true;
+    }
+
+    static HttpResponse broken_off(HttpResponse response) {
+        response.body =
+            problem(503, "store-io",
+                    "not all can be written now; a part of this may be. Send all of it again: what "
+                    "was written is unchanged then")
+                .body;
+        return response;
     }
     std::string body() const {
         std::string out = "{\"results\":[";
@@ -268,51 +369,25 @@ class Batch {
         }
         return out + "]}\n";
     }
-    Effects& effects() { return effects_; }
-
-  private:
-    static constexpr std::size_t bytes_max = 1u << 20;  // of one transaction
-
-    bool write() {
-        if (changes_.empty()) return true;
-        const auto outcomes = parts_.profiles.apply(changes_, parts_.clock.utc());
-        if (!outcomes) return false;
-        for (std::size_t i = 0; i < changes_.size(); ++i) {
-            effects_.note(changes_[i], (*outcomes)[i]);
-            results_[indexes_[i]] = line_of(indexes_[i], (*outcomes)[i]);
-        }
-        changes_.clear();
-        indexes_.clear();
-        bytes_ = 0;
-        std::this_thread::sleep_for(breath);
-        return true;
+    void end(HttpResponse response) {
+        reply_on_loop(parts_, std::move(effects_), std::move(response), reply_);
     }
 
-    const ProfileParts& parts_;
-    std::vector<ProfileChange> changes_;
+    const ProfileParts parts_;
+    const std::string body_;
+    const Reply reply_;
+    const std::vector<std::string_view> lines_;  // of body_
+    std::size_t next_ = 0;
+    Changes changes_ = std::make_shared<std::vector<ProfileChange>>();
+    bool erases_ = false;
     std::vector<std::size_t> indexes_;
-    std::size_t bytes_ = 0;
     std::vector<std::string> results_;
     Effects effects_;
 };
 
 void batch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
-    const bool posted = parts.writer.post([parts, body = request.body, reply] {
-        const auto lines = lines_of(body);
-        if (lines.empty() || lines.size() > profile_lines_max)
-            return reply_on_loop(
-                parts, {},
-                bad("the body must be 1 to " + std::to_string(profile_lines_max) + " lines of JSON"), reply);
-        Batch work(parts);
-        HttpResponse response = work.take(lines) ? json_response(work.body()) : not_written();
-        if (response.status == 503)
-            response.body = problem(503, "store-io",
-                                    "the cache cannot be written; a part of this may be. Send "
-                                    "all of it again: what was written is unchanged then")
-                                .body;
-        reply_on_loop(parts, std::move(work.effects()), std::move(response), reply);
-    });
-    if (!posted) reply(busy());
+    const auto work = std::make_shared<Batch>(parts, request.body, reply);
+    if (!parts.writer.post([work] { work->begin(); })) reply(busy());
 }
 
 // --- erasures

@@ -1,5 +1,6 @@
 // Profiles as the platform writes them: put, patch, erase, merge, many at once; and the list of erasures. An
-// answer means that a power cut cannot take it back.
+// answer means that a power cut cannot take it back. An erased person is taken out of the events that wait
+// before the cache forgets him: cut off in between, the platform has no answer, and asks again.
 //
 // On the wire: uplink/README.md, "Profiles down".
 //
@@ -12,6 +13,7 @@
 
 #include "devices/pseudonym.hpp"
 #include "gateway/core/clock.hpp"
+#include "gateway/core/result.hpp"
 #include "gateway/http.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
@@ -33,6 +35,9 @@ struct ProfileParts {
     std::function<void(const std::string& id, const std::vector<std::string>& alias_keys)> arrived;
     // On loop, before the answer: the vault has forgotten these.
     std::function<void(const std::string& alias_key)> forgotten;
+    // Takes these persons out of the events that wait (EventErasure::erase). Any thread; `done` on any.
+    std::function<void(std::vector<std::string> alias_keys, std::function<void(Result<void>)> done)>
+        erase_events;
 };
 
 // PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge, POST /v1/profiles/batch, and

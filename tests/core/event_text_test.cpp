@@ -35,6 +35,10 @@ TEST(EventText, PersonsAreTheSubjectAndInQuarantineTheMemberPersons) {
     EXPECT_THAT(persons_in(Stream::sales, R"("subject":"pseudonym/p1_a","persons":["p1_b"])"),
                 ElementsAre("p1_a"));
     EXPECT_THAT(persons_in(Stream::sales, R"("subject":"order/7")"), IsEmpty());
+    const std::string_view joined =
+        R"("subject":"pseudonym/p1_a","sameas":"pseudonym/p1_b,profile/7,pseudonym/p1_c")";
+    EXPECT_THAT(persons_in(Stream::customer, joined), ElementsAre("p1_a", "p1_b", "p1_c"));
+    EXPECT_EQ(without_person(Stream::customer, joined), "");
     EXPECT_THAT(persons_in(Stream::quarantine, R"("persons":["p1_b","p1_c"],"data":{"persons":["x"]})"),
                 ElementsAre("p1_b", "p1_c"));
     EXPECT_THAT(persons_in(Stream::quarantine, R"("persons":[],"data":{})"), IsEmpty());

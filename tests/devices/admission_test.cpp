@@ -250,10 +250,40 @@ TEST_F(AdmissionTest, ARejectedMessageIsKeptWholeAndSealed) {
     EXPECT_THAT(member(event, "data"), HasSubstr(R"("topic":"touchpoint/v1/kiosk/k7/event/search")"));
     EXPECT_THAT(member(event, "data"), HasSubstr(R"("sealed_properties":")"));
 
+    EXPECT_THAT(event.members, Not(HasSubstr("persons"))) << "jane is no customer";
+
     message.topic = "touchpoint/\xFF";
     const Event nobody = admission.quarantine(std::nullopt, rejection, message, Now::of(clock));
     EXPECT_EQ(nobody.source, "/stores/s1/gateway/gw-s1");
     EXPECT_EQ(member(nobody, "type"), "store.gateway.quarantined.v1");
+}
+
+TEST_F(AdmissionTest, AQuarantinedMessageIsMarkedWithThePersonsItSpeaksOf) {
+    const Pseudonymiser names(std::string(32, 'k'), "p1");
+    const auto persons_of = [&](const std::string& raw) {
+        const Rejection rejection{Problem::not_json, "", "", "", raw};
+        const Event event = admission.quarantine(address, rejection, message, Now::of(clock));
+        return member(event, "persons");
+    };
+    const std::string card = '"' + names.pseudonym({"card", "2900"}) + '"';
+    const std::string mail = '"' + names.pseudonym({"email", "jane@example.com"}) + '"';
+    EXPECT_EQ(persons_of(R"({"customer":"card:2900","x":)"), '[' + card + ']');
+    EXPECT_EQ(
+        persons_of(
+            R"([{"customer" : "card:2900"},{"customer":"email:Jane@Example.com"},{"customer":"card:2900"}])"),
+        '[' + card + ',' + mail + ']');
+    EXPECT_EQ(persons_of(R"({"data":{"customer":["card:2\u00390\u0030", "email:jane@example.com"]}})"),
+              '[' + card + ',' + mail + ']');
+    for (const char* nobody :
+         {"", "no JSON", R"({"customer":)", R"({"customer":"card:2900)", R"({"customer":7})",
+          R"({"customer":[)", R"("customer")", R"({"customer":"jane"})"})
+        EXPECT_EQ(persons_of(nobody), "") << nobody;
+    message.user_properties = {{"customer", "card:2900"}};
+    EXPECT_EQ(persons_of("no JSON"), '[' + card + ']');
+    std::string crowd = "[";
+    for (int i = 0; i < 100; ++i) crowd += R"({"customer":"card:)" + std::to_string(i) + "\"},";
+    const std::string listed = persons_of(crowd);
+    EXPECT_EQ(std::count(listed.begin(), listed.end(), ','), 15);
 }
 
 // message_bytes_max is a mebibyte at most (config/), and as much again may be properties: what of them is

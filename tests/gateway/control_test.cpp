@@ -284,6 +284,26 @@ TEST_F(ControlTest, TheNewestInQuarantineAreListedHoweverLargeTheyAre) {
     EXPECT_THAT(ask(socket_, "/v1/quarantine?after=1&limit=5")->body, testing::EndsWith("],\"last\":6}\n"));
 }
 
+TEST_F(ControlTest, AQuarantinedMessageOfAnErasedPersonIsShownWithoutItsPayloadAndNotRetried) {
+    quarantine(R"({"customer":"card:2900000012345","name":"Jane Planted")");
+    quarantine("still no JSON");
+    const devices::Pseudonymiser names(std::string(32, 'k'), "p1");
+    store::Submission erasure;
+    erasure.erased = {names.pseudonym({"card", "2900000012345"})};
+    EXPECT_THAT(ask(socket_, "/v1/quarantine/1")->body, AllOf(HasSubstr("Jane"), Not(HasSubstr("p1_"))));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine")->body, Not(HasSubstr("p1_")));
+    ASSERT_TRUE(store_->submit(std::move(erasure)));
+    ASSERT_TRUE(tests::wait_for([&] { return store_->stats().erased_persons == 1; }));
+    const auto shown = ask(socket_, "/v1/quarantine/1");
+    EXPECT_EQ(shown->status, 200u);
+    EXPECT_THAT(shown->body,
+                AllOf(HasSubstr("\"erased\":true"), HasSubstr("\"type\":\"not-json\""),
+                      Not(HasSubstr("\"payload\"")), Not(HasSubstr("sealed")), Not(HasSubstr("p1_"))));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1"),
+                HasSubstr(R"("refused":1,"first_refused":[{"sequence":1,"error":{"type":"erased",)"));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine/2")->body, HasSubstr("still no JSON"));
+}
+
 TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);  // the limit has been raised since
     quarantine("still no JSON");

@@ -107,6 +107,64 @@ TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
     EXPECT_EQ(ask("GET", "/v1/erasures?max=0").status, 400);
 }
 
+TEST_F(ProfileRoutesTest, AnErasureTakesThePersonOutOfTheEventsBeforeTheCacheForgetsHim) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    events_erased_ = fail(Errc::full, "events of 100000 erased persons wait");
+    const HttpAnswer refused = ask("DELETE", "/v1/profiles/c-1", R"({"aliases":["card:7"]})");
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_THAT(refused.body,
+                AllOf(HasSubstr("erasure-waits"), HasSubstr("events of 100000 erased persons wait")));
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 200) << "as it was";
+    events_erased_ = {};
+    bool there = false;
+    on_erase_events_ = [&] {
+        there = profiles_->by_id("c-1", clock_.utc())->kind == store::ProfileLook::Kind::found;
+    };
+    erased_.clear();
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1", R"({"aliases":["card:7"]})").status, 200);
+    EXPECT_TRUE(there);
+    EXPECT_THAT(erased_, testing::UnorderedElementsAre(names_.pseudonym({"card", "2900000012345"}),
+                                                       names_.pseudonym({"email", "jane@example.com"}),
+                                                       names_.pseudonym({"card", "7"})));
+}
+
+TEST_F(ProfileRoutesTest, ANameThatComesToAProfileWhileItIsErasedIsErasedWithIt) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    on_erase_events_ = [&] {
+        on_erase_events_ = {};
+        store::ProfilePut put;
+        put.id = "c-1";
+        put.version = 42;
+        put.aliases = {{names_.pseudonym({"card", "8"}), "card:8"}};
+        put.json = "{}";
+        const store::ProfileChange change = std::move(put);
+        EXPECT_TRUE(profiles_->apply({&change, 1}, clock_.utc()));
+    };
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
+    EXPECT_THAT(erased_, testing::Contains(names_.pseudonym({"card", "8"})));
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:8").status, 404);
+}
+
+TEST_F(ProfileRoutesTest, AnErasureInABatchKnowsTheNamesOfTheLinesBeforeIt) {
+    const std::string lines = R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})"
+                              "\n"
+                              R"({"op":"delete","id":"c-1"})"
+                              "\n"
+                              R"({"op":"put","id":"c-2","version":1,"aliases":["card:2"]})"
+                              "\n"
+                              R"({"op":"delete","id":"c-3","aliases":["card:3"]})"
+                              "\n";
+    const HttpAnswer answer = ask("POST", "/v1/profiles/batch", lines);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_THAT(erased_, ElementsAre(names_.pseudonym({"card", "1"}), names_.pseudonym({"card", "3"})));
+    events_erased_ = fail(Errc::timed_out, "not now");
+    const HttpAnswer refused = ask("POST", "/v1/profiles/batch",
+                                   R"({"op":"delete","id":"c-2"})"
+                                   "\n");
+    EXPECT_EQ(refused.status, 503) << refused.body;
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2").status, 200);
+}
+
 TEST_F(ProfileRoutesTest, AMergedIdIsAnsweredWithTheSurvivor) {
     ask("PUT", "/v1/profiles/c-1", jane);
     ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2"]})");

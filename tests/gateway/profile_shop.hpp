@@ -60,7 +60,12 @@ class ProfileShop : public testing::Test {
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
-                [this](const std::string& key) { forgotten_.push_back(key); }};
+                [this](const std::string& key) { forgotten_.push_back(key); },
+                [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
+                    if (on_erase_events_) on_erase_events_();
+                    erased_.insert(erased_.end(), keys.begin(), keys.end());
+                    done(events_erased_);
+                }};
             routes_ = gateway::profile_routes(parts);
             routes_.push_back(gateway::wanted_route(*reads_));
             for (gateway::Route& route : gateway::profile_read_routes(*reads_))
@@ -157,6 +162,10 @@ class ProfileShop : public testing::Test {
     std::unique_ptr<store::Worker> writer_;
     std::optional<gateway::ProfileReads> reads_;
     std::vector<std::string> forgotten_;
+    // Of the events' erasure, which comes first: whom, how it ends, and what happens meanwhile.
+    std::vector<std::string> erased_;
+    Result<void> events_erased_;
+    std::function<void()> on_erase_events_;
     std::vector<gateway::Route> routes_;
     std::unique_ptr<gateway::HttpServer> server_;
     int port_ = 0;

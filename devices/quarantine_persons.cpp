@@ -1,0 +1,62 @@
+#include "devices/quarantine_persons.hpp"
+
+#include <algorithm>
+
+#include "devices/decode.hpp"
+#include "devices/json_slice.hpp"
+
+namespace touchpoint::devices {
+namespace {
+
+constexpr std::string_view key = "\"customer\"";
+
+std::size_t behind_space(std::string_view text, std::size_t at) {
+    return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+}
+
+// The JSON string that begins at `at`, with its quotes; empty when none does, or it does not end.
+std::string_view string_at(std::string_view text, std::size_t at) {
+    if (at >= text.size() || text[at] != '"') return {};
+    for (std::size_t end = at + 1; end < text.size(); ++end) {
+        if (text[end] == '"') return text.substr(at, end + 1 - at);
+        if (text[end] == '\\') ++end;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<std::string> customers_in(std::string_view payload,
+                                      const std::vector<std::pair<std::string, std::string>>& user_properties,
+                                      std::size_t customers_max) {
+    std::vector<std::string> customers;
+    const auto add = [&](std::string text) {
+        if (customers.size() < customers_max && is_customer(text) &&
+            std::find(customers.begin(), customers.end(), text) == customers.end())
+            customers.push_back(std::move(text));
+    };
+    const auto add_string = [&](std::string_view quoted) {
+        if (!quoted.empty() && quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted))
+            add(json_unescape(quoted));
+    };
+    for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < customers_max;
+         at = payload.find(key, at)) {
+        at = behind_space(payload, at + key.size());
+        if (at >= payload.size() || payload[at] != ':') continue;
+        at = behind_space(payload, at + 1);
+        const bool list = at < payload.size() && payload[at] == '[';
+        if (list) at = behind_space(payload, at + 1);
+        for (bool more = true; more && customers.size() < customers_max;) {
+            const std::string_view quoted = string_at(payload, at);
+            add_string(quoted);
+            at = behind_space(payload, at + quoted.size());
+            more = list && !quoted.empty() && at < payload.size() && payload[at] == ',';
+            if (more) at = behind_space(payload, at + 1);
+        }
+    }
+    for (const auto& [name, value] : user_properties)
+        if (name == "customer" || name == "subject") add(value);
+    return customers;
+}
+
+}  // namespace touchpoint::devices

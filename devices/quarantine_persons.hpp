@@ -1,0 +1,21 @@
+// Whom a message that broke a rule speaks of, as well as it can be told: so that an erasure reaches what is
+// sealed of it.
+//
+// Threads: free functions, any.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace touchpoint::devices {
+
+// The customers ("card:29..") that stand behind a key `customer` in the payload, at any depth, alone or in a
+// list, also where it is no JSON as a whole or was cut off; and those of the message's user properties. Each
+// once, at most `customers_max`.
+std::vector<std::string> customers_in(std::string_view payload,
+                                      const std::vector<std::pair<std::string, std::string>>& user_properties,
+                                      std::size_t customers_max);
+
+}  // namespace touchpoint::devices
