@@ -91,7 +91,8 @@ class Tables {
                          names_,
                          clock_,
                          [](const std::string&, const std::vector<std::string>&) {},
-                         [](const std::string&) {}};
+                         [](const std::string&) {},
+                         {}};
     RouteParts parts_{[] { return Snapshot{}; },
                       [] { return std::string(); },
                       tail_,
