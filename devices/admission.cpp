@@ -202,7 +202,7 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     append_text(members, "timesource", "gateway");
     if (message.dup) members += ",\"possiblerepeat\":true";
     std::string persons;
-    for (const std::string& customer : customers_in(rejection.raw, message.user_properties, persons_max))
+    for (const std::string& customer : customers_named(rejection.raw, message.user_properties, persons_max))
         persons += (persons.empty() ? "\"" : ",\"") + pseudonymiser_.pseudonym(normalise(customer)) + '"';
     if (!persons.empty()) members += ",\"persons\":[" + persons + ']';
     std::string topic = valid_utf8(message.topic) ? message.topic : std::string("?");

@@ -26,12 +26,12 @@ std::string_view string_at(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-std::vector<std::string> customers_in(std::string_view payload,
-                                      const std::vector<std::pair<std::string, std::string>>& user_properties,
-                                      std::size_t customers_max) {
+std::vector<std::string> customers_named(
+    std::string_view payload, const std::vector<std::pair<std::string, std::string>>& user_properties,
+    std::size_t most) {
     std::vector<std::string> customers;
     const auto add = [&](std::string text) {
-        if (customers.size() < customers_max && is_customer(text) &&
+        if (customers.size() < most && is_customer(text) &&
             std::find(customers.begin(), customers.end(), text) == customers.end())
             customers.push_back(std::move(text));
     };
@@ -39,14 +39,14 @@ std::vector<std::string> customers_in(std::string_view payload,
         if (!quoted.empty() && quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted))
             add(json_unescape(quoted));
     };
-    for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < customers_max;
+    for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < most;
          at = payload.find(key, at)) {
         at = behind_space(payload, at + key.size());
         if (at >= payload.size() || payload[at] != ':') continue;
         at = behind_space(payload, at + 1);
         const bool list = at < payload.size() && payload[at] == '[';
         if (list) at = behind_space(payload, at + 1);
-        for (bool more = true; more && customers.size() < customers_max;) {
+        for (bool more = true; more && customers.size() < most;) {
             const std::string_view quoted = string_at(payload, at);
             add_string(quoted);
             at = behind_space(payload, at + quoted.size());

@@ -13,9 +13,9 @@ namespace touchpoint::devices {
 
 // The customers ("card:29..") that stand behind a key `customer` in the payload, at any depth, alone or in a
 // list, also where it is no JSON as a whole or was cut off; and those of the message's user properties. Each
-// once, at most `customers_max`.
-std::vector<std::string> customers_in(std::string_view payload,
-                                      const std::vector<std::pair<std::string, std::string>>& user_properties,
-                                      std::size_t customers_max);
+// once, at most `most`.
+std::vector<std::string> customers_named(
+    std::string_view payload, const std::vector<std::pair<std::string, std::string>>& user_properties,
+    std::size_t most);
 
 }  // namespace touchpoint::devices
