@@ -1,0 +1,120 @@
+// Rows of the profile cache in each format that was ever written must be read for ever.
+//
+// tests/fixtures/store/profiles-format-N.txt was written once, by the test DISABLED_WritesTheGoldenRows below:
+// a row of a table in each line, "table key value", in hexadecimal digits. Run it only for a new format; the
+// files of older formats stay as they are.
+
+#include <gmock/gmock.h>
+
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include "store/environment.hpp"
+#include "tests/store/profiles_fixture.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+std::string golden_rows(int format) {
+    return std::string(SOURCE_DIR) + "/tests/fixtures/store/profiles-format-" + std::to_string(format) +
+           ".txt";
+}
+
+class GoldenProfiles : public ProfilesFixture {
+  protected:
+    std::vector<std::pair<std::string, store::Table>> tables() const {
+        const store::Cache::Tables& all = cache_->tables();
+        return {{"profiles", all.profiles},
+                {"aliases", all.aliases},
+                {"touched", all.touched},
+                {"erasures", all.erasures},
+                {"profile_counts", all.profile_counts}};
+    }
+    static std::string hex_of(std::string_view bytes) {
+        constexpr char digits[] = "0123456789abcdef";
+        std::string out;
+        for (const char c : bytes) {
+            out += digits[static_cast<unsigned char>(c) >> 4];
+            out += digits[static_cast<unsigned char>(c) & 15];
+        }
+        return out;
+    }
+    static std::string bytes_of(const std::string& hex) {
+        std::string out;
+        for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+            unsigned byte = 0;
+            std::from_chars(hex.data() + i, hex.data() + i + 2, byte, 16);
+            out += static_cast<char>(byte);
+        }
+        return out;
+    }
+    void write_rows(const std::string& path) {
+        const auto txn = cache_->environment().begin_read();
+        std::ofstream file(path);
+        for (const auto& [name, table] : tables()) {
+            std::string place;
+            for (auto row = txn->seek(table, place); row && *row; row = txn->seek(table, place)) {
+                file << name << ' ' << hex_of((*row)->key) << ' ' << hex_of((*row)->value) << '\n';
+                place = std::string((*row)->key) + '\0';
+            }
+        }
+    }
+    void read_rows(const std::string& path) {
+        auto txn = cache_->environment().begin_write();
+        std::ifstream file(path);
+        ASSERT_TRUE(file) << path;
+        std::string name, key, value;
+        while (file >> name >> key >> value)
+            for (const auto& [known, table] : tables())
+                if (known == name) {
+                    ASSERT_TRUE(txn->put(table, bytes_of(key), bytes_of(value)));
+                }
+        ASSERT_TRUE(txn->commit());
+    }
+};
+
+TEST_F(GoldenProfiles, DISABLED_WritesTheGoldenRows) {
+    open();
+    put("c-1", 5, {"card:1", "email:jane@example.com"}, R"({"traits":{"tier":"gold"},"x":1.50})");
+    put("c-2", 7, {"card:2"}, R"({"traits":{"tier":"blue"}})");
+    put("c-3", 2, {"card:3"}, R"({"a":3})");
+    merge("c-2", {"c-3"});
+    merge("c-1", {"c-2", "c-unknown"});
+    put("c-4", 9, {"card:4"});
+    erase("c-4");
+    erase("c-5");
+    put("c-6", 1, {"card:6"}, R"({"a":6})");
+    write_rows(golden_rows(1));
+}
+
+TEST_F(GoldenProfiles, SayWhatTheySaidWhenTheyWereWritten) {
+    open();
+    read_rows(golden_rows(1));
+    open();
+    for (const char* id : {"c-1", "c-2", "c-3", "c-unknown"}) {
+        const auto look = by_id(id);
+        ASSERT_EQ(look.kind, Kind::found) << id;
+        EXPECT_EQ(look.profile.id, "c-1");
+        EXPECT_EQ(look.profile.version, 5u);
+        EXPECT_EQ(look.profile.json, R"({"traits":{"tier":"gold"},"x":1.50})");
+        EXPECT_THAT(look.profile.merged_from, UnorderedElementsAre("c-2", "c-3", "c-unknown"));
+    }
+    for (const char* text : {"card:1", "card:2", "card:3", "email:jane@example.com"})
+        EXPECT_EQ(whose(text), "c-1") << text;
+    EXPECT_EQ(by_id("c-4").kind, Kind::erased);
+    EXPECT_EQ(by_id("c-5").kind, Kind::erased);
+    EXPECT_EQ(put("c-4", 9).verdict, Verdict::refused_erased);
+    EXPECT_EQ(put("c-5", 1'000).verdict, Verdict::refused_erased);
+    EXPECT_EQ(whose("card:6"), "c-6");
+    EXPECT_EQ(profiles_->stats().profiles, 2u);
+    EXPECT_EQ(profiles_->stats().merged, 3u);
+    EXPECT_EQ(profiles_->stats().erasures, 2u);
+    EXPECT_EQ(profiles_->stats().damaged, 0u);
+}
+
+}  // namespace
+}  // namespace touchpoint::tests
