@@ -34,12 +34,12 @@ Result<std::unique_ptr<Cache>> Cache::open(Options options) {
     std::unique_ptr<Cache> self(new Cache);
     self->bytes_max_ = options.bytes_max;
     self->vault_room_ = options.bytes_max + options.registry_bytes + 2 * options.pictures_bytes;
-    // Twice the bytes of profiles: free pages that lie one by one do not take a row of several. And erasures,
-    // of which Profiles::Options::erasures_max are kept.
-    constexpr std::uint64_t erasures_room = 32u << 20;
+    // Twice the bytes of profiles: free pages that lie one by one do not take a row of several. Erasures are
+    // bounded by their number, and are as large as that only where each had 16 aliases; the file does not
+    // grow before.
     const Environment::Options wanted{
         .folder = options.folder,
-        .map_bytes = self->vault_room_ + 2 * options.profiles_bytes + erasures_room,
+        .map_bytes = self->vault_room_ + 2 * options.profiles_bytes + options.erasures_bytes,
         .tables = 12,
         .random_access = true};
     for (;;) {

@@ -33,6 +33,7 @@ class Cache {
         std::uint64_t registry_bytes = 16u << 20;   // room for the registry
         std::uint64_t profiles_bytes = 256u << 20;  // Profiles::Options::bytes_max
         std::uint64_t pictures_bytes = 32u << 20;   // Pictures::Options::bytes_max
+        std::uint64_t erasures_bytes = 272u << 20;  // Profiles::Options::erasures_max with all their aliases
         bool look_first = false;                    // as EventStore::Options::look_first
     };
     // The numbers by which Environment knows the tables.

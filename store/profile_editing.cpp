@@ -28,12 +28,6 @@ std::string little(Number number) {
 bool holds(const std::vector<Alias>& aliases, std::string_view key) {
     return std::any_of(aliases.begin(), aliases.end(), [&](const Alias& a) { return a.key == key; });
 }
-bool holds(const ProfileBody& body, std::string_view key) {
-    return holds(body.aliases, key) ||
-           std::any_of(body.merged_in.begin(), body.merged_in.end(),
-                       [&](const MergedIn& one) { return holds(one.aliases, key); });
-}
-
 std::vector<Alias> each_once(const std::vector<Alias>& aliases) {
     std::vector<Alias> out;
     for (const Alias& alias : aliases)
@@ -41,21 +35,17 @@ std::vector<Alias> each_once(const std::vector<Alias>& aliases) {
     return out;
 }
 
-std::vector<std::string> alias_keys(const ProfileBody& body) {
-    std::vector<std::string> keys;
-    for (const Alias& alias : body.aliases) keys.push_back(alias.key);
-    for (const MergedIn& one : body.merged_in)
-        for (const Alias& alias : one.aliases) keys.push_back(alias.key);
-    std::sort(keys.begin(), keys.end());
-    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-    return keys;
+bool among(const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 // Never below nothing: rows that do not open any more may have been counted as something else.
 void less(std::uint64_t& count, std::uint64_t by) { count -= std::min(count, by); }
 
-ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t version = 0,
-                       std::string detail = {}) {
+}  // namespace
+
+ProfileOutcome ProfileEditing::refused(Verdict verdict, std::string_view id, std::uint64_t version,
+                                       std::string detail) {
     ProfileOutcome out;
     out.verdict = verdict;
     out.id = id;
@@ -64,7 +54,15 @@ ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t versi
     return out;
 }
 
-}  // namespace
+std::vector<std::string> ProfileEditing::alias_keys(const ProfileBody& body) {
+    std::vector<std::string> keys;
+    for (const Alias& alias : body.aliases) keys.push_back(alias.key);
+    for (const MergedIn& one : body.merged_in)
+        for (const Alias& alias : one.aliases) keys.push_back(alias.key);
+    std::sort(keys.begin(), keys.end());
+    keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+    return keys;
+}
 
 // --- LMDB, with the first error kept
 
@@ -108,6 +106,7 @@ std::optional<ProfileEditing::Row> ProfileEditing::load(std::string key) {
     if (row.head.kind == ProfileKind::live) row.body = open_live_row(parts_.box, key, *value);
     if (row.head.kind == ProfileKind::merged)
         row.survivor = open_merged_row(parts_.box, key, *value).value_or("");
+    if (row.head.kind == ProfileKind::erased) row.buried = read_erased_aliases(*value);
     row.key = std::move(key);
     return row;
 }
@@ -141,14 +140,18 @@ void ProfileEditing::drop_row(const Row& row) {
     }
 }
 
+// A new living row, where none is counted.
+void ProfileEditing::add_live(const std::string& key, const ProfileHead& head, const ProfileBody& body) {
+    ++parts_.counts.live;
+    parts_.counts.bytes += touched_cost;
+    write(parts_.tables.touched, key, little(now_.ms));
+    write_live(key, head, body, 0);
+}
+
 // A profile with everything that leads to it.
-void ProfileEditing::drop_live(const Row& row, bool vault, std::vector<std::string>* forgotten) {
+void ProfileEditing::drop_live(const Row& row) {
     if (row.body) {
-        for (const std::string& alias : alias_keys(*row.body)) {
-            if (!release(alias, row.key)) continue;
-            if (vault) remove(parts_.tables.vault, alias);
-            if (forgotten != nullptr) forgotten->push_back(alias);
-        }
+        for (const std::string& alias : alias_keys(*row.body)) release(alias, row.key);
         for (const MergedIn& one : row.body->merged_in)
             if (const auto merged = load(key_of(one.id)); merged && merged->head.kind == ProfileKind::merged)
                 drop_row(*merged);
@@ -156,8 +159,9 @@ void ProfileEditing::drop_live(const Row& row, bool vault, std::vector<std::stri
     drop_row(row);
 }
 
-void ProfileEditing::write_tombstone(const std::string& key, std::uint64_t version) {
-    write(parts_.tables.profiles, key, erased_row({ProfileKind::erased, version, now_, now_}));
+void ProfileEditing::write_tombstone(const std::string& key, std::uint64_t version,
+                                     const std::vector<std::string>& buried) {
+    write(parts_.tables.profiles, key, erased_row({ProfileKind::erased, version, now_, now_}, buried));
     std::string place;
     append_big(place, static_cast<std::uint64_t>(now_.ms));
     place += key;
@@ -174,23 +178,53 @@ bool ProfileEditing::release(const std::string& alias_key, const std::string& ke
     return true;
 }
 
-void ProfileEditing::take_from(const std::string& alias_key, const std::string& key) {
+bool ProfileEditing::take_from(const std::string& alias_key, const std::string& key) {
     const auto row = load(key);
-    if (!row || !row->live()) return;
+    if (row && row->head.kind == ProfileKind::erased) return !among(row->buried, alias_key);
+    if (!row || !row->live()) return true;
     ProfileBody body = *row->body;
     const auto is_it = [&](const Alias& alias) { return alias.key == alias_key; };
     std::erase_if(body.aliases, is_it);
     for (MergedIn& one : body.merged_in) std::erase_if(one.aliases, is_it);
     write_live(key, row->head, body, row->bytes);
+    return true;
+}
+
+std::vector<std::string> ProfileEditing::bury(const std::vector<Alias>& aliases, const std::string& from,
+                                              const std::string& grave, std::vector<std::string>& forgotten) {
+    std::vector<std::string> names;
+    for (const Alias& alias : aliases) {
+        if (!release(alias.key, from)) continue;
+        remove(parts_.tables.vault, alias.key);
+        forgotten.push_back(alias.key);
+        if (names.size() == tombstone_aliases_max) continue;
+        write(parts_.tables.aliases, alias.key, grave);
+        names.push_back(alias.key);
+    }
+    return names;
+}
+
+bool ProfileEditing::bury_unheld(const std::vector<Alias>& aliases, const std::string& grave,
+                                 std::vector<std::string>& buried) {
+    bool any = false;
+    for (const Alias& alias : aliases) {
+        if (buried.size() == tombstone_aliases_max || get(parts_.tables.aliases, alias.key)) continue;
+        write(parts_.tables.aliases, alias.key, grave);
+        buried.push_back(alias.key);
+        any = true;
+    }
+    return any;
+}
+
+void ProfileEditing::unbury(const std::vector<std::string>& buried, const std::string& grave) {
+    for (const std::string& alias : buried)
+        if (get(parts_.tables.aliases, alias) == grave) remove(parts_.tables.aliases, alias);
 }
 
 void ProfileEditing::claim(const Alias& alias, const std::string& key) {
     const auto holder = get(parts_.tables.aliases, alias.key);
     if (holder == key) return;
-    if (holder)
-        take_from(alias.key, *holder);
-    else
-        parts_.counts.bytes += alias_cost;
+    if (!holder || !take_from(alias.key, *holder)) parts_.counts.bytes += alias_cost;
     write(parts_.tables.aliases, alias.key, key);
 }
 
@@ -200,7 +234,8 @@ ProfileOutcome ProfileEditing::change(const ProfileChange& change) {
     if (const auto* wanted = std::get_if<ProfilePut>(&change)) return put(*wanted);
     if (const auto* wanted = std::get_if<ProfilePatch>(&change)) return patch(*wanted);
     if (const auto* wanted = std::get_if<ProfileErase>(&change)) return erase(*wanted);
-    return merge(std::get<ProfileMerge>(change));
+    if (const auto* wanted = std::get_if<ProfileMerge>(&change)) return merge(*wanted);
+    return unmerge(std::get<ProfileUnmerge>(change));
 }
 
 ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
@@ -211,7 +246,7 @@ ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
     if (row && row->head.kind == ProfileKind::merged)
         return refused(Verdict::refused_merged, row->survivor, held);
     const bool live = row && row->live();
-    const bool repeat = live && wanted.version == held;
+    const bool repeat = live && wanted.version == held && !row->hollow();
     if (wanted.only_version && !repeat && (!live || held != *wanted.only_version))
         return refused(Verdict::refused_version, wanted.id, held);
     if (live && wanted.version < held) return refused(Verdict::refused_older, wanted.id, held);
@@ -240,20 +275,20 @@ void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) 
     body.id = wanted.id;
     body.aliases = each_once(wanted.aliases);
     body.json = wanted.json;
+    const ProfileHead head{ProfileKind::live, wanted.version, wanted.updated, now_};
     if (was_there) {
         body.merged_in = row.body->merged_in;
+        const auto stay = alias_keys(body);
         for (const Alias& alias : row.body->aliases)
-            if (!holds(body, alias.key)) release(alias.key, row.key);
-    } else {
-        // What was here (a tombstone, bytes that do not open) goes without a trace of its own.
-        if (row.bytes != 0) drop_row(row);
-        row.bytes = 0;
-        ++parts_.counts.live;
-        parts_.counts.bytes += touched_cost;
-        write(parts_.tables.touched, row.key, little(now_.ms));
+            if (!among(stay, alias.key)) release(alias.key, row.key);
+        for (const Alias& alias : body.aliases) claim(alias, row.key);
+        return write_live(row.key, head, body, row.bytes);
     }
+    // What was here (a tombstone, bytes that do not open) goes without a trace of its own.
+    unbury(row.buried, row.key);
+    if (row.bytes != 0) drop_row(row);
     for (const Alias& alias : body.aliases) claim(alias, row.key);
-    write_live(row.key, {ProfileKind::live, wanted.version, wanted.updated, now_}, body, row.bytes);
+    add_live(row.key, head, body);
 }
 
 ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
@@ -263,7 +298,7 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
         return refused(Verdict::refused_erased, wanted.id, row->head.version);
     if (row->head.kind == ProfileKind::merged)
         return refused(Verdict::refused_merged, row->survivor, row->head.version);
-    if (!row->live()) return refused(Verdict::refused_missing, wanted.id);
+    if (!row->live() || row->hollow()) return refused(Verdict::refused_missing, wanted.id);
     ProfilePut result;
     if (wanted.version > row->head.version) {
         Profile now;
@@ -293,110 +328,56 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
         remove(parts_.tables.vault, alias.key);
         out.forgotten.push_back(alias.key);
     }
-    auto row = load(key_of(wanted.id));
-    const std::string own = row ? row->key : key_of(wanted.id);
-    out.version = wanted.version.value_or(row ? 0 : every_version);
-    if (row) out.version = std::max(out.version, row->head.version);
+    const std::string own = key_of(wanted.id);
+    const auto row = load(own);
+    // What came from a merge without a document has no version that a late put could be measured by.
+    const bool merged_unknown = row && row->head.kind == ProfileKind::merged && row->head.version == 0;
+    const bool known = row && !row->hollow() && !merged_unknown;
+    out.version = std::max(wanted.version.value_or(known ? 0 : every_version), row ? row->head.version : 0);
+    std::vector<std::string> buried;
+    if (row)
+        for (const std::string& alias : row->buried)
+            if (get(parts_.tables.aliases, alias) == own) buried.push_back(alias);
     if (row && row->head.kind == ProfileKind::erased && out.version == row->head.version) {
-        out.time = row->head.updated;  // said again
+        out.time = row->head.updated;  // said again, perhaps with more aliases
+        if (bury_unheld(wanted.aliases, own, buried))
+            write(parts_.tables.profiles, own, erased_row(row->head, buried));
         return out;
     }
     // Whoever was merged into somebody is that person: all of him goes.
-    if (row && row->head.kind == ProfileKind::merged && !row->survivor.empty()) {
-        const auto survivor = load(key_of(row->survivor));
-        if (survivor && survivor->live()) row = survivor;
-    }
-    if (row) {
-        if (row->head.kind == ProfileKind::live) {
-            drop_live(*row, true, &out.forgotten);
-            if (row->key != own) write_tombstone(row->key, row->head.version);
-            if (row->body)
-                for (const MergedIn& one : row->body->merged_in)
-                    if (const std::string key = key_of(one.id); key != own) write_tombstone(key, one.version);
-        } else {
-            drop_row(*row);
-        }
-    }
-    write_tombstone(own, out.version);
+    auto person = row;
+    if (row && row->head.kind == ProfileKind::merged && !row->survivor.empty())
+        person = load(key_of(row->survivor));
+    if (person && person->live()) bury_person(*person, own, buried, out.forgotten);
+    if (const auto left = load(own); left && left->head.kind != ProfileKind::erased) drop_row(*left);
+    bury_unheld(wanted.aliases, own, buried);
+    write_tombstone(own, out.version, buried);
     return out;
 }
 
-std::optional<ProfileOutcome> ProfileEditing::merge_refused(const Row& survivor, const std::vector<Row>& from,
-                                                            const std::vector<std::string>& ids) const {
-    std::size_t merged = survivor.body->merged_in.size();
-    std::size_t aliases = alias_keys(*survivor.body).size();
-    const auto loop = [&](const std::string& words) {
-        return refused(Verdict::refused_loop, survivor.body->id, survivor.head.version, words);
+// All tombstones but that of `own`, whose aliases are added to `buried`.
+void ProfileEditing::bury_person(const Row& person, const std::string& own, std::vector<std::string>& buried,
+                                 std::vector<std::string>& forgotten) {
+    const auto bury_one = [&](const std::string& key, std::uint64_t version,
+                              const std::vector<Alias>& aliases) {
+        const auto names = bury(aliases, person.key, key, forgotten);
+        if (key == own)
+            buried.insert(buried.end(), names.begin(), names.end());
+        else
+            write_tombstone(key, version, names);
     };
-    for (std::size_t i = 0; i < from.size(); ++i) {
-        const Row& row = from[i];
-        if (row.key == survivor.key) return loop(ids[i] + " is the survivor itself");
-        if (row.head.kind == ProfileKind::erased)
-            return refused(Verdict::refused_erased, ids[i], row.head.version);
-        // One that was merged into another of them comes with that.
-        if (row.head.kind == ProfileKind::merged && row.survivor != survivor.body->id &&
-            std::find(ids.begin(), ids.end(), row.survivor) == ids.end())
-            return loop(ids[i] + " is merged into another profile already");
-        merged += 1 + (row.body ? row.body->merged_in.size() : 0);
-        aliases += row.body ? alias_keys(*row.body).size() : 0;
-    }
-    if (merged > Profiles::merged_max || aliases > Profiles::aliases_max)
-        return refused(Verdict::refused_invalid, survivor.body->id, survivor.head.version,
-                       "one profile is made of at most " + std::to_string(Profiles::merged_max) +
-                           ", with at most " + std::to_string(Profiles::aliases_max) + " aliases");
-    return std::nullopt;
-}
-
-ProfileOutcome ProfileEditing::merge(const ProfileMerge& wanted) {
-    auto survivor = load(key_of(wanted.id));
-    if (!survivor || (survivor->head.kind == ProfileKind::live && !survivor->body))
-        return refused(Verdict::refused_missing, wanted.id);
-    if (survivor->head.kind == ProfileKind::erased)
-        return refused(Verdict::refused_erased, wanted.id, survivor->head.version);
-    if (survivor->head.kind == ProfileKind::merged)
-        return refused(Verdict::refused_merged, survivor->survivor, survivor->head.version);
-
-    std::vector<std::string> ids;
-    std::vector<Row> from;
-    for (const std::string& id : wanted.from) {
-        if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
-        Row row;
-        row.key = key_of(id);
-        if (auto found = load(row.key)) row = std::move(*found);
-        ids.push_back(id);
-        from.push_back(std::move(row));
-    }
-    // Before the first row is written: a merge is done as a whole or not at all.
-    if (auto no = merge_refused(*survivor, from, ids)) return std::move(*no);
-
-    ProfileOutcome out;
-    out.id = wanted.id;
-    out.version = survivor->head.version;
-    out.verdict = Verdict::unchanged;
-    ProfileBody body = *survivor->body;
-    for (std::size_t i = 0; i < from.size(); ++i) {
-        const Row& row = from[i];
-        if (row.head.kind == ProfileKind::merged) continue;
-        out.verdict = Verdict::merged;
-        MergedIn one{ids[i], row.head.version, {}};
-        if (row.body) {
-            one.aliases = row.body->aliases;
-            for (const std::string& alias : alias_keys(*row.body))
-                write(parts_.tables.aliases, alias, survivor->key);
-            for (const MergedIn& older : row.body->merged_in) {
-                const auto merged = load(key_of(older.id));
-                if (merged && merged->head.kind == ProfileKind::merged)
-                    write_merged(merged->key, merged->head, wanted.id, merged->bytes);
-                body.merged_in.push_back(older);
-            }
-        }
-        if (row.bytes != 0) drop_row(row);
-        write_merged(row.key, {ProfileKind::merged, row.head.version, row.head.updated, now_}, wanted.id, 0);
-        ++parts_.counts.merged;
-        body.merged_in.push_back(std::move(one));
-    }
-    if (out.verdict == Verdict::merged) write_live(survivor->key, survivor->head, body, survivor->bytes);
-    return out;
+    // Of whom no document was ever seen, or none is left, no version is known that a late put could have.
+    const auto up_to = [](std::uint64_t version, const std::string& json) {
+        return version == 0 && json.empty() ? every_version : version;
+    };
+    drop_row(person);
+    for (const MergedIn& one : person.body->merged_in)
+        if (const auto merged = load(key_of(one.id)); merged && merged->head.kind == ProfileKind::merged)
+            drop_row(*merged);
+    // The person's own last: what is buried with those leads to the person's key no more.
+    for (const MergedIn& one : person.body->merged_in)
+        bury_one(key_of(one.id), up_to(one.version, one.json), one.aliases);
+    bury_one(person.key, up_to(person.head.version, person.body->json), person.body->aliases);
 }
 
 // --- room
@@ -420,7 +401,7 @@ bool ProfileEditing::evict(std::string& sweep) {
     }
     if (oldest.empty() || error_) return false;
     if (const auto row = load(oldest); row && row->head.kind == ProfileKind::live)
-        drop_live(*row, false, nullptr);
+        drop_live(*row);
     else
         remove(parts_.tables.touched, oldest);
     return !error_;
@@ -437,7 +418,10 @@ void ProfileEditing::forget_erasures(std::uint64_t erasures_max) {
             const bool this_one =
                 held && held->head.kind == ProfileKind::erased &&
                 static_cast<std::uint64_t>(held->head.updated.ms) == read_big<std::uint64_t>(row->first);
-            if (this_one) remove(parts_.tables.profiles, key);
+            if (this_one) {
+                unbury(held->buried, key);
+                remove(parts_.tables.profiles, key);
+            }
         }
         remove(parts_.tables.erasures, row->first);
         less(parts_.counts.erasures, 1);

@@ -44,22 +44,40 @@ class ProfileEditing {
     static constexpr std::size_t forgotten_at_once = 64;
 
   private:
+    using Verdict = ProfileOutcome::Verdict;
     struct Row {
         std::string key;
         ProfileHead head;
         std::size_t bytes = 0;            // of the value
         std::optional<ProfileBody> body;  // of a live one that opens
         std::string survivor;             // of a merged one that opens
+        std::vector<std::string> buried;  // aliases that a tombstone names
         bool live() const { return head.kind == ProfileKind::live && body.has_value(); }
+        // Came back from a merge without its document: any put is newer.
+        bool hollow() const { return live() && body->json.empty(); }
     };
 
     ProfileOutcome put(const ProfilePut& wanted);
     ProfileOutcome patch(const ProfilePatch& wanted);
     ProfileOutcome erase(const ProfileErase& wanted);
-    ProfileOutcome merge(const ProfileMerge& wanted);
-    std::optional<ProfileOutcome> merge_refused(const Row& survivor, const std::vector<Row>& from,
-                                                const std::vector<std::string>& ids) const;
     void replace(Row row, bool was_there, const ProfilePut& wanted);
+    void bury_person(const Row& person, const std::string& own, std::vector<std::string>& buried,
+                     std::vector<std::string>& forgotten);
+
+    // In profile_merging.cpp.
+    ProfileOutcome merge(const ProfileMerge& wanted);
+    void absorb(const Row& row, const std::string& id, const std::string& survivor_key, ProfileBody& body);
+    ProfileOutcome unmerge(const ProfileUnmerge& wanted);
+    std::optional<ProfileOutcome> unmerge_refused(const ProfileUnmerge& wanted,
+                                                  std::vector<std::string>& ids);
+    void bring_back(const MergedIn& one, std::vector<MergedIn> with, const std::string& survivor_key);
+    static std::optional<ProfileOutcome> survivor_refused(const std::optional<Row>& row, std::string_view id);
+    static std::optional<ProfileOutcome> merge_refused(const Row& survivor, const std::vector<Row>& from,
+                                                       const std::vector<std::string>& ids);
+
+    static ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t version = 0,
+                                  std::string detail = {});
+    static std::vector<std::string> alias_keys(const ProfileBody& body);
 
     std::string key_of(std::string_view id) const;
     std::optional<Row> load(std::string key);
@@ -69,12 +87,23 @@ class ProfileEditing {
                       std::size_t bytes_before);
     // Neither aliases nor the rows of those merged into it.
     void drop_row(const Row& row);
-    void drop_live(const Row& row, bool vault, std::vector<std::string>* forgotten);
-    void write_tombstone(const std::string& key, std::uint64_t version);
+    void add_live(const std::string& key, const ProfileHead& head, const ProfileBody& body);
+    void drop_live(const Row& row);
+    void write_tombstone(const std::string& key, std::uint64_t version,
+                         const std::vector<std::string>& buried);
     void claim(const Alias& alias, const std::string& key);
     // False: it leads to another profile by now.
     bool release(const std::string& alias_key, const std::string& key);
-    void take_from(const std::string& alias_key, const std::string& key);
+    // False: its row is not counted, for it led to a tombstone.
+    bool take_from(const std::string& alias_key, const std::string& key);
+    // Those that lead to `from` lead to the tombstone from now on, are out of the vault, and are counted with
+    // erasures. Returns those that the tombstone must name.
+    std::vector<std::string> bury(const std::vector<Alias>& aliases, const std::string& from,
+                                  const std::string& grave, std::vector<std::string>& forgotten);
+    // Those that lead to nobody. False: none.
+    bool bury_unheld(const std::vector<Alias>& aliases, const std::string& grave,
+                     std::vector<std::string>& buried);
+    void unbury(const std::vector<std::string>& buried, const std::string& grave);
 
     std::optional<std::string> get(Table table, std::string_view key);
     std::optional<std::pair<std::string, std::string>> seek(Table table, std::string_view key);

@@ -6,7 +6,8 @@
 namespace touchpoint::store {
 namespace {
 
-constexpr std::uint8_t format = 1;
+// 1: no via and no documents of those merged in, tombstones without aliases.
+constexpr std::uint8_t format = 2;
 
 std::string head_bytes(const ProfileHead& head) {
     std::string out;
@@ -71,6 +72,8 @@ std::string live_row(const SealedBox& box, std::string_view key, const ProfileHe
         append_text(plain, one.id);
         append_little(plain, one.version);
         append_aliases(plain, one.aliases);
+        append_text(plain, one.via);
+        append_text(plain, one.json);
     }
     append_text(plain, body.json);
     return sealed_row(box, key, head, plain);
@@ -82,9 +85,12 @@ std::string merged_row(const SealedBox& box, std::string_view key, const Profile
     return sealed_row(box, key, head, survivor);
 }
 
-std::string erased_row(const ProfileHead& head) {
-    TP_ASSERT(head.kind == ProfileKind::erased);
-    return head_bytes(head);
+std::string erased_row(const ProfileHead& head, const std::vector<std::string>& alias_keys) {
+    TP_ASSERT(head.kind == ProfileKind::erased && alias_keys.size() <= tombstone_aliases_max);
+    std::string row = head_bytes(head);
+    append_little(row, static_cast<std::uint32_t>(alias_keys.size()));
+    for (const std::string& key : alias_keys) append_text(row, key);
+    return row;
 }
 
 std::optional<ProfileHead> read_profile_head(std::string_view row) {
@@ -95,7 +101,7 @@ std::optional<ProfileHead> read_profile_head(std::string_view row) {
     head.version = in.little<std::uint64_t>();
     head.updated.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     head.received.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
-    if (!in.ok() || version != format || kind < 1 || kind > 3) return std::nullopt;
+    if (!in.ok() || version < 1 || version > format || kind < 1 || kind > 3) return std::nullopt;
     head.kind = static_cast<ProfileKind>(kind);
     return head;
 }
@@ -103,6 +109,7 @@ std::optional<ProfileHead> read_profile_head(std::string_view row) {
 std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view key, std::string_view row) {
     const auto plain = opened(box, key, row, ProfileKind::live);
     if (!plain) return std::nullopt;
+    const bool first_format = row.front() == 1;
     ByteReader in(*plain);
     ProfileBody body;
     body.id = in.text();
@@ -112,6 +119,8 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
         one.id = in.text();
         one.version = in.little<std::uint64_t>();
         one.aliases = read_aliases(in);
+        one.via = first_format ? std::string_view(body.id) : in.text();
+        if (!first_format) one.json = in.text();
         body.merged_in.push_back(std::move(one));
     }
     body.json = in.text();
@@ -121,6 +130,18 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
 
 std::optional<std::string> open_merged_row(const SealedBox& box, std::string_view key, std::string_view row) {
     return opened(box, key, row, ProfileKind::merged);
+}
+
+std::vector<std::string> read_erased_aliases(std::string_view row) {
+    std::vector<std::string> keys;
+    if (row.size() <= profile_head_bytes) return keys;  // format 1
+    ByteReader in(row.substr(profile_head_bytes));
+    for (auto count = in.little<std::uint32_t>(); count > 0 && keys.size() < tombstone_aliases_max; --count) {
+        const std::string_view key = in.text();
+        if (!in.ok()) break;
+        keys.emplace_back(key);
+    }
+    return keys;
 }
 
 }  // namespace touchpoint::store

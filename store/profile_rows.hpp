@@ -35,11 +35,15 @@ struct ProfileHead {
     bool operator==(const ProfileHead&) const = default;
 };
 
-// A profile that was merged into the one whose row this stands in. Its aliases lead there.
+// A profile that was merged into the one whose row this stands in. Its aliases lead there. With the head of
+// its own row it is all that undoing needs.
 struct MergedIn {
     std::string id;
     std::uint64_t version = 0;
     std::vector<Alias> aliases;
+    // Whom it was merged into then: the one whose row this is, or another one of its merged_in.
+    std::string via;
+    std::string json;  // as ProfileBody's; empty: there was none, or no room for it
     bool operator==(const MergedIn&) const = default;
 };
 
@@ -47,23 +51,30 @@ struct ProfileBody {
     std::string id;
     std::vector<Alias> aliases;  // as the platform listed them, without those that went to another profile
     std::vector<MergedIn> merged_in;
-    std::string json;  // one object: everything else that the platform said
+    // One object: everything else that the platform said. Empty: it was lost with a merge that was undone,
+    // and any version of the platform is newer.
+    std::string json;
     bool operator==(const ProfileBody&) const = default;
 };
 
 inline constexpr std::size_t profile_head_bytes = 26;
+// Aliases of an erased profile that are still answered as erased; he has more than a handful rarely.
+inline constexpr std::size_t tombstone_aliases_max = 16;
 
 // `key` is the row's key. A live row's body, or of a merged one the id of its survivor.
 std::string live_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
                      const ProfileBody& body);
 std::string merged_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
                        std::string_view survivor);
-std::string erased_row(const ProfileHead& head);
+// `alias_keys`: what leads to this row, if nobody has claimed it since. In the open: so they are in
+// `aliases`.
+std::string erased_row(const ProfileHead& head, const std::vector<std::string>& alias_keys);
 
 // Empty: bytes that are none of ours, of a later format, changed, or sealed under another key.
 std::optional<ProfileHead> read_profile_head(std::string_view row);
 std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view key, std::string_view row);
 std::optional<std::string> open_merged_row(const SealedBox& box, std::string_view key, std::string_view row);
+std::vector<std::string> read_erased_aliases(std::string_view row);
 
 // Bytes that a row takes on the disk, about: a node larger than half a page of 4,096 bytes gets pages of its
 // own, and leaves of keys in random order are two thirds full.
@@ -73,5 +84,11 @@ constexpr std::uint64_t row_cost(std::size_t key_bytes, std::size_t value_bytes)
     if (node <= node_max) return node * 3 / 2;
     return (value_bytes + page_head + page - 1) / page * page + (node_head + key_bytes + 8) * 3 / 2;
 }
+
+// Of one erasure, at most: a tombstone with all the aliases that it can name, their rows, and its own in the
+// list. 8 and 32 bytes: a time, a profile's key; 29: a pseudonym.
+inline constexpr std::uint64_t erasure_cost_max =
+    row_cost(32, profile_head_bytes + 4 + tombstone_aliases_max * (4 + 29)) + row_cost(8 + 32, 8) +
+    tombstone_aliases_max * row_cost(29, 32);
 
 }  // namespace touchpoint::store

@@ -116,7 +116,7 @@ Result<ProfileLook> Profiles::look(Transaction& txn, std::string_view key, bool 
     profile.version = head->version;
     profile.updated = head->updated;
     profile.received = head->received;
-    profile.json = std::move(body->json);
+    profile.json = body->json.empty() ? "{}" : std::move(body->json);
     profile.aliases = std::move(body->aliases);
     for (MergedIn& one : body->merged_in) {
         profile.merged_from.push_back(std::move(one.id));

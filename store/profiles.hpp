@@ -1,12 +1,14 @@
 // The profile cache: what the platform says about customers, for every touchpoint, also while it is away.
 //
-//     platform ──put, patch, merge, erase──> apply() ──> rows in `cache` ──> by_id(), by_alias() ──> till
+//     platform ──put, patch, (un)merge, erase──> apply() ──> rows in `cache` ──> by_id(), by_alias() ──> till
 //
 // Promised
 //   An older version never wins; the same version again changes nothing but the time it was heard of last.
 //   An alias leads to one profile: the last put that lists it has it. A merged id and its aliases lead to the
-//   survivor, in one step: merges cannot loop.
-//   An erased profile stays erased for every put of the version that was erased, or an older one.
+//   survivor, in one step: merges cannot loop. Undone, each is what it was and has the aliases that were its
+//   own and still lead to the survivor; only a document for which there was no room is missing then.
+//   An erased profile stays erased for every put of the version that was erased, or an older one, and its
+//   first 16 aliases say so, too, until somebody else lists them.
 //   What apply() has returned survives a power cut.
 //   No id and no alias stands on the disk outside a sealed text.
 // Not promised
@@ -87,7 +89,13 @@ struct ProfileMerge {
     std::string id;  // the survivor
     std::vector<std::string> from;
 };
-using ProfileChange = std::variant<ProfilePut, ProfilePatch, ProfileErase, ProfileMerge>;
+// Those live by themselves again. Who was merged into one of them before it was merged comes with it, unless
+// it is named, too.
+struct ProfileUnmerge {
+    std::string id;  // the survivor
+    std::vector<std::string> ids;
+};
+using ProfileChange = std::variant<ProfilePut, ProfilePatch, ProfileErase, ProfileMerge, ProfileUnmerge>;
 
 struct ProfileOutcome {
     enum class Verdict {
@@ -95,6 +103,7 @@ struct ProfileOutcome {
         replaced,
         unchanged,  // this version was here already
         merged,
+        unmerged,
         erased,
         refused_older,
         refused_erased,
@@ -102,6 +111,7 @@ struct ProfileOutcome {
         refused_missing,  // a patch, or a survivor, that is not held
         refused_version,  // only_version is not the one that is held
         refused_loop,     // a merge against one that was made before; `detail` says which
+        refused_apart,    // an unmerge of one that is merged into another profile; `detail` says which
         refused_invalid,  // `detail` says why
     };
     Verdict verdict = Verdict::unchanged;
@@ -142,11 +152,12 @@ class Profiles {
   public:
     struct Options {
         std::uint64_t bytes_max = 256u << 20;  // the map has room for it: Cache::Options::profiles_bytes
-        std::uint64_t erasures_max = 100'000;  // then the oldest are forgotten, about 200 bytes each
-        std::chrono::minutes touch_step{60};   // a read is written down when the last one is so long ago
+        std::uint64_t erasures_max =
+            100'000;                          // then the oldest are forgotten; Cache::Options::erasures_bytes
+        std::chrono::minutes touch_step{60};  // a read is written down when the last one is so long ago
     };
     static constexpr std::size_t changes_max = 64;  // in one transaction: the committer waits for its lock
-    static constexpr std::size_t json_bytes_max = 64u << 10;
+    static constexpr std::size_t json_bytes_max = 64u << 10;  // and of all that are kept to undo merges
     static constexpr std::size_t id_bytes_max = 128;
     static constexpr std::size_t aliases_max = 64;
     static constexpr std::size_t merged_max = 64;

@@ -241,19 +241,32 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
     return patch;
 }
 
-Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::string_view id) {
-    const Mistake wrong{"'from' must be a list of 1 to " + std::to_string(Profiles::merged_max) + " ids"};
-    const auto from = devices::json_find(members, "from");
-    if (!from || !is_array(*from)) return wrong;
-    const auto items = devices::json_items(*from, Profiles::merged_max);
+Read<std::vector<std::string>> ids_in(const std::vector<JsonMember>& members, std::string_view name) {
+    const Mistake wrong{"'" + std::string(name) + "' must be a list of 1 to " +
+                        std::to_string(Profiles::merged_max) + " ids"};
+    const auto list = devices::json_find(members, name);
+    if (!list || !is_array(*list)) return wrong;
+    const auto items = devices::json_items(*list, Profiles::merged_max);
     if (items.empty() || items.size() > Profiles::merged_max) return wrong;
-    store::ProfileMerge merge{std::string(id), {}};
+    std::vector<std::string> ids;
     for (const std::string_view item : items) {
         std::string one = is_string(item) ? devices::json_unescape(item) : std::string();
         if (!is_profile_id(one)) return wrong;
-        merge.from.push_back(std::move(one));
+        ids.push_back(std::move(one));
     }
-    return merge;
+    return ids;
+}
+
+Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::string_view id) {
+    auto from = ids_in(members, "from");
+    if (!from) return from.error();
+    return store::ProfileMerge{std::string(id), std::move(*from)};
+}
+
+Read<store::ProfileUnmerge> unmerge_in(const std::vector<JsonMember>& members, std::string_view id) {
+    auto ids = ids_in(members, "ids");
+    if (!ids) return ids.error();
+    return store::ProfileUnmerge{std::string(id), std::move(*ids)};
 }
 
 Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::string_view id,
@@ -366,6 +379,12 @@ Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view 
     return merge_in(*members, id);
 }
 
+Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_view id) {
+    const auto members = object_members(body, "the body");
+    if (!members) return members.error();
+    return unmerge_in(*members, id);
+}
+
 Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser) {
     const auto members = object_members(line, "a line");
     if (!members) return members.error();
@@ -380,8 +399,9 @@ Read<store::ProfileChange> profile_line(std::string_view line, const devices::Ps
     if (word == "put") return any(put_in(*members, *id, pseudonymiser, "op"));
     if (word == "patch") return any(patch_in(*members, *id, pseudonymiser, "op"));
     if (word == "merge") return any(merge_in(*members, *id));
+    if (word == "unmerge") return any(unmerge_in(*members, *id));
     if (word == "delete") return any(erase_in(*members, *id, pseudonymiser));
-    return Mistake{"'op' must be \"put\", \"patch\", \"delete\" or \"merge\""};
+    return Mistake{"'op' must be \"put\", \"patch\", \"delete\", \"merge\" or \"unmerge\""};
 }
 
 Read<std::vector<std::string>> lookup_body(std::string_view body) {

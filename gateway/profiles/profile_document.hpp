@@ -41,6 +41,8 @@ Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view 
                                         const devices::Pseudonymiser& pseudonymiser);
 // The body of POST .../merge: {"from":["c-1",...]}.
 Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id);
+// The body of POST .../unmerge: {"ids":["c-1",...]}.
+Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_view id);
 // One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}.
 Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser);
 // The body of POST /v1/profiles/lookup: {"any":["card:..","email:.."]}.

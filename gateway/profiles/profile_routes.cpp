@@ -60,6 +60,8 @@ Told told(const ProfileOutcome& outcome) {
             return {200, "unchanged", {}};
         case Verdict::merged:
             return {200, "merged", {}};
+        case Verdict::unmerged:
+            return {200, "unmerged", {}};
         case Verdict::erased:
             return {200, "erased", {}};
         case Verdict::refused_older:
@@ -74,6 +76,8 @@ Told told(const ProfileOutcome& outcome) {
             return {412, "other-version", "version " + held + " is here"};
         case Verdict::refused_loop:
             return {409, "merge-conflict", outcome.detail};
+        case Verdict::refused_apart:
+            return {409, "not-merged", outcome.detail};
         case Verdict::refused_invalid:
             return {400, "bad-request", outcome.detail};
     }
@@ -269,6 +273,17 @@ void merge(const ProfileParts& parts, const HttpRequest& request, const Reply& r
         reply);
 }
 
+void unmerge(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    write_one(
+        parts,
+        [id = std::string(request.parameter("id")), body = request.body]() -> Made {
+            auto wanted = profile_unmerge(body, id);
+            if (!wanted) return wanted.error();
+            return ProfileChange(std::move(*wanted));
+        },
+        reply);
+}
+
 // --- many
 
 std::vector<std::string_view> lines_of(std::string_view body) {
@@ -455,10 +470,13 @@ Route erasures_route(const ProfileParts& parts) {
 
 std::vector<Route> profile_routes(const ProfileParts& parts) {
     const std::string one = "/v1/profiles/{id}";
-    std::vector<Route> routes = {
-        route(parts, "POST", "/v1/profiles/batch", batch), route(parts, "PUT", one, put_or_patch),
-        route(parts, "PATCH", one, put_or_patch),          route(parts, "DELETE", one, erase, "version"),
-        route(parts, "POST", one + "/merge", merge),       erasures_route(parts)};
+    std::vector<Route> routes = {route(parts, "POST", "/v1/profiles/batch", batch),
+                                 route(parts, "PUT", one, put_or_patch),
+                                 route(parts, "PATCH", one, put_or_patch),
+                                 route(parts, "DELETE", one, erase, "version"),
+                                 route(parts, "POST", one + "/merge", merge),
+                                 route(parts, "POST", one + "/unmerge", unmerge),
+                                 erasures_route(parts)};
     routes.front().deadline = batch_deadline;
     return routes;
 }

@@ -1,6 +1,6 @@
-// Profiles as the platform writes them: put, patch, erase, merge, many at once; and the list of erasures. An
-// answer means that a power cut cannot take it back. An erased person is taken out of the events that wait
-// before the cache forgets him: cut off in between, the platform has no answer, and asks again.
+// Profiles as the platform writes them: put, patch, erase, merge and undo it, many at once; and the list of
+// erasures. An answer means that a power cut cannot take it back. An erased person is taken out of the events
+// that wait before the cache forgets him: cut off in between, the platform has no answer, and asks again.
 //
 // On the wire: uplink/README.md, "Profiles down".
 //
@@ -40,8 +40,8 @@ struct ProfileParts {
         erase_events;
 };
 
-// PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge, POST /v1/profiles/batch, and
-// GET /v1/erasures.
+// PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge and .../unmerge,
+// POST /v1/profiles/batch, and GET /v1/erasures.
 std::vector<Route> profile_routes(const ProfileParts& parts);
 // GET /v1/erasures alone, for a listener that serves technicians.
 Route erasures_route(const ProfileParts& parts);

@@ -158,6 +158,12 @@ TEST_F(ProfileDocumentTest, LinesOfABatchNameWhatIsToBeDone) {
     EXPECT_FALSE(profile_line(R"({"op":"burn","id":"c-1"})", names));
     EXPECT_FALSE(profile_line(R"({"op":"put","version":1})", names));
     EXPECT_FALSE(profile_line(R"({"op":"merge","id":"c-1","from":[]})", names));
+    EXPECT_THAT(
+        std::get<store::ProfileUnmerge>(*profile_line(R"({"op":"unmerge","id":"c-1","ids":["c-2"]})", names))
+            .ids,
+        testing::ElementsAre("c-2"));
+    EXPECT_FALSE(profile_line(R"({"op":"unmerge","id":"c-1","from":["c-2"]})", names));
+    EXPECT_FALSE(profile_line(R"({"op":"unmerge","id":"c-1","ids":["card:2"]})", names));
 }
 
 constexpr const char* rich =

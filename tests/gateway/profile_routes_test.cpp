@@ -86,7 +86,10 @@ TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
     EXPECT_THAT(forgotten, testing::UnorderedElementsAre(names_.pseudonym({"card", "2900000012345"}),
                                                          names_.pseudonym({"email", "jane@example.com"})));
     EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 410);
-    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2900000012345").status, 410) << "his card says so, too";
+    EXPECT_EQ(ask("POST", "/v1/profiles/lookup", R"({"any":["card:1","email:jane@example.com"]})").status,
+              410);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, Not(HasSubstr("2900000012345")));
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", jane).status, 410) << "a late one";
     EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":50})").status, 410);
     EXPECT_THAT(ask("DELETE", "/v1/profiles/c-9").body, HasSubstr("\"version\":null"));
@@ -94,6 +97,8 @@ TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
     loop_.on_loop([&] { forgotten = forgotten_; });
     EXPECT_EQ(forgotten.back(), names_.pseudonym({"card", "9"}));
     EXPECT_EQ(ask("DELETE", "/v1/profiles/c-9", R"({"aliases":["9"]})").status, 400);
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-5", R"({"version":1,"aliases":["card:9"]})").status, 201);
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:9").body, StartsWith(R"({"id":"c-5")")) << "another has it now";
     const HttpAnswer list = ask("GET", "/v1/erasures");
     EXPECT_THAT(list.body,
                 AllOf(HasSubstr("{\"reference\":\"" + reference + "\",\"version\":41,\"time\":\"2026-"),
@@ -178,6 +183,34 @@ TEST_F(ProfileRoutesTest, AMergedIdIsAnsweredWithTheSurvivor) {
     EXPECT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 409);
     EXPECT_EQ(ask("POST", "/v1/profiles/c-9/merge", R"({"from":["c-2"]})").status, 404);
     EXPECT_EQ(ask("POST", "/v1/profiles/c-2/merge", R"({"from":"c-1"})").status, 400);
+}
+
+TEST_F(ProfileRoutesTest, AMergeIsUndone) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2"]})");
+    ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-1"]})");
+    const HttpAnswer undone = ask("POST", "/v1/profiles/c-2/unmerge", R"({"ids":["c-1"]})");
+    EXPECT_EQ(undone.status, 200);
+    EXPECT_EQ(undone.body, R"({"id":"c-2","outcome":"unmerged","version":1})"
+                           "\n");
+    for (const char* target : {"/v1/profiles/c-1", "/v1/profiles/card:2900000012345"})
+        EXPECT_THAT(ask("GET", target).body,
+                    AllOf(StartsWith(R"({"id":"c-1")"), HasSubstr(R"("traits":{"tier":"gold"})"),
+                          HasSubstr("\"version\":41,"), Not(HasSubstr("merged_from"))));
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:2").body, StartsWith(R"({"id":"c-2")"));
+    EXPECT_THAT(ask("POST", "/v1/profiles/c-2/unmerge", R"({"ids":["c-1"]})").body, HasSubstr("unchanged"))
+        << "its answer was lost, it is sent again";
+    ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-1"]})");
+    ask("PUT", "/v1/profiles/c-3", R"({"version":1})");
+    const HttpAnswer other = ask("POST", "/v1/profiles/c-3/unmerge", R"({"ids":["c-1"]})");
+    EXPECT_EQ(other.status, 409);
+    EXPECT_THAT(other.body, AllOf(HasSubstr("not-merged"), HasSubstr("c-1 is merged into another profile")));
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":["c-2"]})").status, 409) << "it is merged";
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-9/unmerge", R"({"ids":["c-1"]})").status, 404);
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-2/unmerge", R"({"from":["c-1"]})").status, 400);
+    EXPECT_THAT(ask("POST", "/v1/profiles/batch", R"({"op":"unmerge","id":"c-2","ids":["c-1"]})").body,
+                HasSubstr(R"({"index":0,"status":200,"id":"c-2","outcome":"unmerged","version":1})"));
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":42})").status, 200);
 }
 
 TEST_F(ProfileRoutesTest, ABatchIsAnsweredLineByLine) {

@@ -58,6 +58,9 @@ class ProfilesFixture : public testing::Test {
     store::ProfileOutcome merge(const std::string& id, std::vector<std::string> from) {
         return apply(store::ProfileMerge{id, std::move(from)});
     }
+    store::ProfileOutcome unmerge(const std::string& id, std::vector<std::string> ids) {
+        return apply(store::ProfileUnmerge{id, std::move(ids)});
+    }
     store::ProfileLook by_id(const std::string& id) {
         const auto look = profiles_->by_id(id, now_);
         EXPECT_TRUE(look) << look.error().context;
