@@ -131,13 +131,10 @@ void ProfileEditing::drop_row(const Row& row) {
     remove(parts_.tables.profiles, row.key);
     if (row.head.kind == ProfileKind::erased) return;  // counted as an erasure
     less(parts_.counts.bytes, row_cost(key_bytes, row.bytes));
-    if (row.head.kind == ProfileKind::merged) {
-        less(parts_.counts.merged, 1);
-    } else {
-        less(parts_.counts.live, 1);
-        less(parts_.counts.bytes, touched_cost);
-        remove(parts_.tables.touched, row.key);
-    }
+    if (row.head.kind == ProfileKind::merged) return less(parts_.counts.merged, 1);
+    if (row.head.kind == ProfileKind::live) less(parts_.counts.live, 1);
+    less(parts_.counts.bytes, touched_cost);
+    remove(parts_.tables.touched, row.key);
 }
 
 // A new living row, where none is counted.
@@ -249,7 +246,8 @@ ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
     const bool repeat = live && wanted.version == held && !row->hollow();
     if (wanted.only_version && !repeat && (!live || held != *wanted.only_version))
         return refused(Verdict::refused_version, wanted.id, held);
-    if (live && wanted.version < held) return refused(Verdict::refused_older, wanted.id, held);
+    const bool left = row && row->head.kind == ProfileKind::left;
+    if ((live || left) && wanted.version < held) return refused(Verdict::refused_older, wanted.id, held);
 
     ProfileOutcome out;
     out.id = wanted.id;
@@ -332,7 +330,8 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
     const auto row = load(own);
     // What came from a merge without a document has no version that a late put could be measured by.
     const bool merged_unknown = row && row->head.kind == ProfileKind::merged && row->head.version == 0;
-    const bool known = row && !row->hollow() && !merged_unknown;
+    const bool left = row && row->head.kind == ProfileKind::left;
+    const bool known = row && !row->hollow() && !merged_unknown && !left;
     out.version = std::max(wanted.version.value_or(known ? 0 : every_version), row ? row->head.version : 0);
     std::vector<std::string> buried;
     if (row)
@@ -349,7 +348,7 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
     if (row && row->head.kind == ProfileKind::merged && !row->survivor.empty())
         person = load(key_of(row->survivor));
     if (person && person->live()) bury_person(*person, own, buried, out.forgotten);
-    if (const auto left = load(own); left && left->head.kind != ProfileKind::erased) drop_row(*left);
+    if (const auto there = load(own); there && there->head.kind != ProfileKind::erased) drop_row(*there);
     bury_unheld(wanted.aliases, own, buried);
     write_tombstone(own, out.version, buried);
     return out;
@@ -382,7 +381,18 @@ void ProfileEditing::bury_person(const Row& person, const std::string& own, std:
 
 // --- room
 
-bool ProfileEditing::evict(std::string& sweep) {
+// What stays is younger than all that may leave before it, and leaves in its turn.
+void ProfileEditing::leave_version(const Row& row) {
+    if (!row.live() || row.hollow()) return;
+    ProfileHead head = row.head;
+    head.kind = ProfileKind::left;
+    const std::string value = left_row(head);
+    write(parts_.tables.profiles, row.key, value);
+    write(parts_.tables.touched, row.key, little(now_.ms));
+    parts_.counts.bytes += row_cost(key_bytes, value.size()) + touched_cost;
+}
+
+bool ProfileEditing::evict(std::string& sweep, bool versions_stay) {
     std::string oldest;
     auto oldest_ms = std::numeric_limits<std::uint64_t>::max();
     bool from_the_beginning = sweep.empty();
@@ -400,10 +410,16 @@ bool ProfileEditing::evict(std::string& sweep) {
         sweep = row->first + '\0';
     }
     if (oldest.empty() || error_) return false;
-    if (const auto row = load(oldest); row && row->head.kind == ProfileKind::live)
+    const auto row = load(oldest);
+    if (row && row->head.kind == ProfileKind::live) {
         drop_live(*row);
-    else
+        if (versions_stay) leave_version(*row);
+        ++evicted_;
+    } else if (row && row->head.kind == ProfileKind::left) {
+        drop_row(*row);
+    } else {
         remove(parts_.tables.touched, oldest);
+    }
     return !error_;
 }
 

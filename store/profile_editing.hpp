@@ -32,9 +32,10 @@ class ProfileEditing {
     ProfileEditing(Parts parts, UtcTime now) : parts_(parts), now_(now) {}
 
     ProfileOutcome change(const ProfileChange& change);
-    // The profile that was not read for longest, of those behind `sweep`, leaves; `sweep` moves on. False:
-    // there is none.
-    bool evict(std::string& sweep);
+    // The profile that was not read for longest, of those behind `sweep`, leaves, or the version that one of
+    // them has left; `sweep` moves on. False: there is none.
+    bool evict(std::string& sweep, bool versions_stay);
+    std::uint64_t evicted() const { return evicted_; }  // profiles
     void forget_erasures(std::uint64_t erasures_max);
     void write_counts();
     std::optional<Error> error() const { return error_; }
@@ -89,6 +90,7 @@ class ProfileEditing {
     void drop_row(const Row& row);
     void add_live(const std::string& key, const ProfileHead& head, const ProfileBody& body);
     void drop_live(const Row& row);
+    void leave_version(const Row& row);
     void write_tombstone(const std::string& key, std::uint64_t version,
                          const std::vector<std::string>& buried);
     void claim(const Alias& alias, const std::string& key);
@@ -113,6 +115,7 @@ class ProfileEditing {
     Parts parts_;
     UtcTime now_;
     std::optional<Error> error_;
+    std::uint64_t evicted_ = 0;
 };
 
 }  // namespace touchpoint::store

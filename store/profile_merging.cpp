@@ -134,8 +134,8 @@ void ProfileEditing::absorb(const Row& row, const std::string& id, const std::st
     body.merged_in.push_back(std::move(one));
 }
 
-// Otherwise `ids` are those that are merged into it. One that lives by itself, or of which nothing is here, is
-// as the wish would have it: who sends it again is not told that it failed.
+// Otherwise `ids` are those that are merged into it. One that lives by itself, or of which nothing is here,
+// is as the wish would have it: who sends it again is not told that it failed.
 std::optional<ProfileOutcome> ProfileEditing::unmerge_refused(const ProfileUnmerge& wanted,
                                                               std::vector<std::string>& ids) {
     for (const std::string& id : each_id_once(wanted.ids)) {
@@ -207,9 +207,8 @@ void ProfileEditing::bring_back(const MergedIn& one, std::vector<MergedIn> with,
         if (const auto merged = load(key_of(other.id)); merged && merged->head.kind == ProfileKind::merged)
             write_merged(merged->key, merged->head, one.id, merged->bytes);
     }
-    // Nobody knew this id when it was merged, and nobody knows it now.
-    const bool nobody = one.version == 0 && body.json.empty() && body.aliases.empty();
-    if (nobody && body.merged_in.empty()) return;
+    // Nothing was here when it was merged, or nothing is left: the platform is asked, as for anybody.
+    if (body.json.empty() && body.aliases.empty() && body.merged_in.empty()) return;
     for (const std::string& alias : alias_keys(body)) write(parts_.tables.aliases, alias, key);
     add_live(key, head, body);
 }

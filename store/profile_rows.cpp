@@ -93,6 +93,11 @@ std::string erased_row(const ProfileHead& head, const std::vector<std::string>& 
     return row;
 }
 
+std::string left_row(const ProfileHead& head) {
+    TP_ASSERT(head.kind == ProfileKind::left);
+    return head_bytes(head);
+}
+
 std::optional<ProfileHead> read_profile_head(std::string_view row) {
     ByteReader in(row);
     const auto version = in.little<std::uint8_t>();
@@ -101,7 +106,7 @@ std::optional<ProfileHead> read_profile_head(std::string_view row) {
     head.version = in.little<std::uint64_t>();
     head.updated.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     head.received.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
-    if (!in.ok() || version < 1 || version > format || kind < 1 || kind > 3) return std::nullopt;
+    if (!in.ok() || version < 1 || version > format || kind < 1 || kind > 4) return std::nullopt;
     head.kind = static_cast<ProfileKind>(kind);
     return head;
 }

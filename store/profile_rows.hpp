@@ -25,7 +25,8 @@ struct Alias {
     bool operator==(const Alias&) const = default;
 };
 
-enum class ProfileKind : std::uint8_t { live = 1, merged = 2, erased = 3 };
+// left: gone for want of room; its head stays for a while, so that an older version does not come in.
+enum class ProfileKind : std::uint8_t { live = 1, merged = 2, erased = 3, left = 4 };
 
 struct ProfileHead {
     ProfileKind kind = ProfileKind::live;
@@ -69,6 +70,8 @@ std::string merged_row(const SealedBox& box, std::string_view key, const Profile
 // `alias_keys`: what leads to this row, if nobody has claimed it since. In the open: so they are in
 // `aliases`.
 std::string erased_row(const ProfileHead& head, const std::vector<std::string>& alias_keys);
+
+std::string left_row(const ProfileHead& head);
 
 // Empty: bytes that are none of ours, of a later format, changed, or sealed under another key.
 std::optional<ProfileHead> read_profile_head(std::string_view row);

@@ -94,6 +94,7 @@ Result<ProfileLook> Profiles::look(Transaction& txn, std::string_view key, bool 
         found.kind = ProfileLook::Kind::erased;
         return found;
     }
+    if (head && head->kind == ProfileKind::left) return found;
     if (head && head->kind == ProfileKind::merged) {
         const auto survivor = open_merged_row(box_, key, **row);
         if (survivor && follow) {
@@ -202,13 +203,14 @@ Result<std::vector<ProfileOutcome>> Profiles::apply_once(std::span<const Profile
         return counts.bytes > options_.bytes_max ||
                ((crowded_out || *crowded_now) && evicted < evictions_when_crowded);
     };
-    while (too_many() && evicted < evictions_max && editing.evict(sweep_)) ++evicted;
+    const bool versions_stay = !crowded_out && !*crowded_now;
+    while (too_many() && evicted < evictions_max && editing.evict(sweep_, versions_stay)) ++evicted;
     editing.forget_erasures(options_.erasures_max);
     editing.write_counts();
     if (const auto error = editing.error()) return *error;
     if (const auto committed = txn->commit(); !committed) return committed.error();
     counts_ = counts;
-    publish(counts_, static_cast<std::uint64_t>(evicted));
+    publish(counts_, editing.evicted());
     return outcomes;
 }
 

@@ -12,9 +12,10 @@
 //   What apply() has returned survives a power cut.
 //   No id and no alias stands on the disk outside a sealed text.
 // Not promised
-//   A profile stays: above `bytes_max` those that were not read for longest leave, with their version. Which
-//   is the oldest is known to `touch_step`, and among the next 32 rows. A row that does not open (another
-//   key, changed bytes) is as if it were not there.
+//   A profile stays: above `bytes_max` those that were not read for longest leave. Which is the oldest is
+//   known to `touch_step`, and among the next 32 rows. Its version stays behind, about as long as a profile
+//   that nobody reads, and not where the map is crowded; then an older one may come in. A row that does not
+//   open (another key, changed bytes) is as if it were not there.
 //
 // Threads: reads from any thread, without a lock beside LMDB's; apply() and write_touches() from one at a
 // time. On disk: store/README.md, "cache".

@@ -59,7 +59,8 @@ class PlainProfiles {
         const bool hollow = live.contains(id) && live[id].json.empty();
         if (live.contains(id) && !hollow && version <= live[id].version) return version == live[id].version;
         erased.erase(id);
-        std::erase_if(buried, [&](const auto& one) { return one.second == id || aliases.contains(one.first); });
+        std::erase_if(buried,
+                      [&](const auto& one) { return one.second == id || aliases.contains(one.first); });
         for (auto& [other, one] : live)
             if (other != id) take(one, aliases);
         One& one = live[id];
@@ -112,8 +113,8 @@ class PlainProfiles {
             const Names held = back.aliases();
             given.insert(held.begin(), held.end());
             merged.erase(root.id);
-            const bool nobody = root.version == 0 && root.json.empty() && back.own.empty();
-            if (!nobody || !back.from.empty()) live[root.id] = back;
+            const bool nobody = root.json.empty() && back.own.empty() && back.from.empty();
+            if (!nobody) live[root.id] = back;
         }
         std::erase_if(live[id].from, [&](const Absorbed& one) { return !root_of(one, all, ids).empty(); });
         take(live[id], given);
@@ -278,7 +279,8 @@ class ProfilesAgainstMaps : public ProfilesFixture {
         std::string id = some_id();
         Names which = some_ids();
         if (roll(4) != 0 && !model_.merged.empty()) {  // one that can be undone
-            const auto at = std::next(model_.merged.begin(), roll(static_cast<unsigned>(model_.merged.size())));
+            const auto at =
+                std::next(model_.merged.begin(), roll(static_cast<unsigned>(model_.merged.size())));
             id = at->second.first;
             if (roll(2) == 0) which.clear();
             which.insert(at->first);

@@ -260,6 +260,36 @@ TEST_F(ProfilesTest, AboveTheBoundWhoWasNotReadForLongestLeaves) {
     EXPECT_EQ(gone, profiles_->stats().evicted);
 }
 
+TEST_F(ProfilesTest, WhoLeavesForRoomLeavesHisVersionBehindForAWhile) {
+    options_.bytes_max = 64u << 10;
+    open();
+    const std::string json = R"({"a":")" + std::string(1000, 'x') + "\"}";
+    put("c-1", 41, {"card:1"}, json);
+    int number = 0;
+    const auto crowd = [&](int more) {
+        for (const int end = number + more; number < end; ++number) {
+            now_ = now_ + std::chrono::seconds(1);
+            put("c-other-" + std::to_string(number), 1, {}, json);
+        }
+    };
+    crowd(60);
+    ASSERT_EQ(by_id("c-1").kind, Kind::missing);
+    EXPECT_EQ(by_alias("card:1").kind, Kind::missing);
+    const auto older = put("c-1", 40, {}, json);
+    EXPECT_EQ(older.verdict, Verdict::refused_older);
+    EXPECT_EQ(older.version, 41u);
+    EXPECT_EQ(profiles_->stats().damaged, 0u);
+    EXPECT_EQ(put("c-1", 41, {"card:1"}, json).verdict, Verdict::created) << "he is sent again";
+    EXPECT_EQ(whose("card:1"), "c-1");
+    crowd(60);
+    EXPECT_EQ(erase("c-1").version, store::every_version) << "he is not held";
+    EXPECT_EQ(put("c-1", 42).verdict, Verdict::refused_erased);
+    crowd(600);
+    EXPECT_LE(profiles_->stats().bytes, options_.bytes_max);
+    EXPECT_GT(profiles_->stats().profiles, 25u) << "versions do not take the room of profiles";
+    EXPECT_EQ(put("c-other-0", 0, {}, "{}").verdict, Verdict::created) << "versions leave, too";
+}
+
 TEST_F(ProfilesTest, WithRowsOfSeveralPagesTheMapNeverFillsAndTheVaultHasItsRoom) {
     options_.bytes_max = 2u << 20;
     open();

@@ -56,9 +56,10 @@ TEST_F(UnmergeTest, WhoWasMergedIntoItBeforeComesWithItUnlessNamedToo) {
         put("c-4", 4, {"card:4"});
         merge("c-2", {"c-3"});
         merge("c-1", {"c-2", "c-4"});
-        EXPECT_EQ(unmerge("c-1", both ? std::vector<std::string>{"c-2", "c-3"} : std::vector<std::string>{"c-2"})
-                      .verdict,
-                  Verdict::unmerged);
+        EXPECT_EQ(
+            unmerge("c-1", both ? std::vector<std::string>{"c-2", "c-3"} : std::vector<std::string>{"c-2"})
+                .verdict,
+            Verdict::unmerged);
         open();
         EXPECT_EQ(by_id("c-3").profile.id, both ? "c-3" : "c-2");
         EXPECT_EQ(whose("card:3"), both ? "c-3" : "c-2");
@@ -103,6 +104,20 @@ TEST_F(UnmergeTest, ItHasItsAliasesAgainButThoseThatWentToAThird) {
     EXPECT_EQ(whose("card:22"), "c-5");
     EXPECT_THAT(by_id("c-1").profile.aliases, ElementsAre(alias("card:1")));
     EXPECT_THAT(by_id("c-2").profile.aliases, ElementsAre(alias("card:2"), alias("card:222")));
+}
+
+TEST_F(UnmergeTest, AnAliasThatSeveralOfThemListGoesToTheOneWhoseItWasFirst) {
+    put("c-1", 1, {"card:1"});
+    put("c-2", 1, {"card:2"});
+    put("c-3", 1, {"card:3"});
+    merge("c-2", {"c-3"});
+    put("c-2", 2, {"card:2", "card:3"});
+    merge("c-1", {"c-2"});
+    unmerge("c-1", {"c-2", "c-3"});
+    EXPECT_EQ(whose("card:3"), "c-3");
+    EXPECT_THAT(by_id("c-2").profile.aliases, ElementsAre(alias("card:2")));
+    erase("c-2");
+    EXPECT_EQ(whose("card:3"), "c-3");
 }
 
 TEST_F(UnmergeTest, WhoIsNotMergedIntoItIsTold) {
@@ -209,7 +224,8 @@ TEST_F(ErasedAliasesTest, TheAliasesOfWhoWasErasedSaySoUntilSomebodyElseListsThe
     merge("c-1", {"c-2"});
     erase("c-2");
     open();
-    for (const char* text : {"card:1", "card:11", "card:2"}) EXPECT_EQ(by_alias(text).kind, Kind::erased) << text;
+    for (const char* text : {"card:1", "card:11", "card:2"})
+        EXPECT_EQ(by_alias(text).kind, Kind::erased) << text;
     EXPECT_EQ(profiles_->stats().bytes, 0u) << "they are counted with the erasures";
     put("c-5", 1, {"card:1"});
     EXPECT_EQ(whose("card:1"), "c-5");
