@@ -109,6 +109,7 @@ void read_profiles(Section section, ProfileSettings& out) {
                         {"personalisation", std::string("personalisation")},
                         {"marketing", std::string("marketing")}});
     }
+    section.duration<std::chrono::milliseconds>("answer_within_ms", out.answer_within, 5, 1000);
     section.finish();
 }
 

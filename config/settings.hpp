@@ -88,6 +88,7 @@ struct ProfileSettings {
     std::uint64_t live_bytes = 32u << 20;  // of what happened in this store
     // What an event needs so that it leaves under the person's own name: a purpose's word.
     PerStream<std::string> event_purposes{{"operation", "operation", "analytics", "analytics", "operation"}};
+    std::chrono::milliseconds answer_within{50};  // of a device's read; later it is told "not now"
 };
 
 struct ControlSettings {

@@ -1,5 +1,6 @@
 #include "devices/intake.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "devices/topics.hpp"
@@ -7,8 +8,12 @@
 
 namespace touchpoint::devices {
 
-Intake::Intake(Parts parts, Publish publish)
-    : parts_(parts), publish_(std::move(publish)), submitted_through_(parts_.journal.read_position()) {}
+Intake::Intake(Parts parts, Publish publish, Request request)
+    : parts_(parts),
+      publish_(std::move(publish)),
+      request_(std::move(request)),
+      covered_(parts.journal.read_position()),
+      submitted_through_(covered_) {}
 
 Intake::Step Intake::step() {
     if (next_ == frames_.size()) {
@@ -22,19 +27,28 @@ Intake::Step Intake::step() {
     }
     // A submission that was refused is offered again as it is.
     if (!pending_open_) {
+        std::size_t requests = 0;
         while (next_ < frames_.size() && pending_.events.size() < step_events &&
-               pending_bytes_ < step_bytes) {
+               pending_bytes_ < step_bytes && requests < step_requests) {
             const std::size_t before = pending_.events.size();
-            take(frames_[next_]);
+            const bool owed = take(frames_[next_]);
             for (std::size_t i = before; i < pending_.events.size(); ++i)
                 pending_bytes_ += pending_.events[i].members.size();
+            requests += owed ? 0 : 1;
             pending_.journal_end = frames_[next_].end;
-            pending_open_ = true;
+            pending_open_ = pending_open_ || owed || pending_.journal_end - covered_ >= uncovered_bytes_max;
             frames_[next_] = {};  // its bytes are in the events now
             ++next_;
         }
     }
-    if (!pending_open_) return {};
+    const auto more = [this] {
+        return next_ < frames_.size() || parts_.journal.read_position() < parts_.journal.end();
+    };
+    if (!pending_open_) {
+        // Requests alone: nothing of them is to be stored.
+        submitted_through_ = std::max(submitted_through_, pending_.journal_end);
+        return {more(), false, false};
+    }
     const std::uint64_t through = pending_.journal_end;
     if (const auto submitted = parts_.store.submit(std::move(pending_)); !submitted)
         return {false, true, false};
@@ -42,7 +56,8 @@ Intake::Step Intake::step() {
     pending_ = {};
     pending_bytes_ = 0;
     pending_open_ = false;
-    return {next_ < frames_.size() || parts_.journal.read_position() < parts_.journal.end(), false, false};
+    covered_ = through;
+    return {more(), false, false};
 }
 
 void Intake::settle(const store::HorizonNote& note) {
@@ -83,7 +98,7 @@ IntakeStats Intake::stats() const {
     return out;
 }
 
-void Intake::take(const store::Journal::Frame& frame) {
+bool Intake::take(const store::Journal::Frame& frame) {
     const store::Incoming& message = frame.message;
     Reception& reception = parts_.reception;
     const Now now = Now::of(parts_.clock);
@@ -98,9 +113,10 @@ void Intake::take(const store::Journal::Frame& frame) {
         const auto address = address_in(message.topic);
         tell(address, poison, message);
         reception.quarantine(address, poison, message, now, pending_);
-        return;
+        return true;
     }
     parts_.journal.decoding(frame);
+    bool owed = true;
     const auto topic = Topic::parse(message.topic);
     if (topic && topic->role == TopicRole::status) {
         reception.registry().status(topic->address, message.payload, received_at(message, now));
@@ -109,10 +125,29 @@ void Intake::take(const store::Journal::Frame& frame) {
         // The broker kept it from earlier: it was an event then, or never was one.
         ++reception.counts().retained_ignored;
         reception.observed(message, "retained");
+    } else if (topic && topic->role == TopicRole::request && topic->name == profile_request && request_) {
+        owed = false;
+        take_request(topic->address, message, now);
     } else {
         take_event(message, now);
     }
     parts_.journal.decoded();
+    return owed;
+}
+
+void Intake::take_request(const DeviceAddress& device, const store::Incoming& message, const Now& now) {
+    Reception& reception = parts_.reception;
+    reception.registry().seen(device, received_at(message, now));
+    reception.observed(message, "request");
+    // The time since boot: it does not jump when the clock is set.
+    const auto waited =
+        std::max(std::chrono::milliseconds(0), parts_.clock.since_boot() - message.since_boot);
+    if (waited > request_age_max) {
+        ++reception.counts().requests_expired;
+        return;
+    }
+    ++reception.counts().requests;
+    request_(device, message, waited);
 }
 
 void Intake::take_event(const store::Incoming& message, const Now& now) {

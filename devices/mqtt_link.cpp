@@ -266,7 +266,7 @@ class MqttLink::Impl {
         for (const Subscription& subscription : subscriptions()) {
             try {
                 client_.subscribe(
-                    subscription.filter, 1, nullptr, on_subscribe_,
+                    subscription.filter, subscription.qos, nullptr, on_subscribe_,
                     mqtt::subscribe_options(false, false,
                                             subscription.send_retained
                                                 ? mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE

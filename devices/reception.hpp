@@ -24,7 +24,7 @@ namespace touchpoint::devices {
 struct Observation {
     std::string_view topic;
     // valid (every item keeps the rules; whether one is a repeat is known only after the commit: receipts say
-    // it), partly (some of an array), rejected, retained, status
+    // it), partly (some of an array), rejected, retained, status, request
     std::string_view verdict;
     std::size_t bytes = 0;
     std::size_t events = 0;    // of its items, those that keep the rules

@@ -34,7 +34,9 @@ struct IntakeStats {
     std::uint64_t possible_repeats = 0;
     std::uint64_t masked = 0;  // card-like numbers
     std::uint64_t receipts = 0;
-    std::uint64_t devices = 0;  // in the registry
+    std::uint64_t requests = 0;          // of devices, answered
+    std::uint64_t requests_expired = 0;  // that waited so long that nobody waits for them any more
+    std::uint64_t devices = 0;           // in the registry
     std::uint64_t devices_online = 0;
 };
 

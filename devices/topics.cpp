@@ -135,7 +135,9 @@ bool may_answer_on(std::string_view response_topic, const DeviceAddress& address
 
 std::vector<Subscription> subscriptions() {
     const std::string devices = std::string(topic_prefix) + "/+/+/";
-    return {{devices + "event/#", false}, {devices + "status", true}};
+    return {{devices + "event/#", false, 1},
+            {devices + "status", true, 1},
+            {devices + "req/" + std::string(profile_request), false, 0}};
 }
 
 }  // namespace touchpoint::devices

@@ -62,9 +62,14 @@ bool may_answer_on(std::string_view response_topic, const DeviceAddress& address
 struct Subscription {
     std::string filter;
     bool send_retained = false;  // false: MQTT 5 retain handling 2, "do not send"
+    int qos = 1;                 // 0: not kept by the broker while we are away
 };
-// What the gateway subscribes to on every connect, all with QoS 1. Below event/ everything is taken, so that
-// a misspelled event goes to quarantine and not into the void.
+// The one request that there is: .../req/profile.
+inline constexpr std::string_view profile_request = "profile";
+
+// What the gateway subscribes to on every connect. Below event/ everything is taken, so that a misspelled
+// event goes to quarantine and not into the void. A question from yesterday is nobody's any more: the broker
+// does not keep it.
 std::vector<Subscription> subscriptions();
 
 }  // namespace touchpoint::devices

@@ -100,6 +100,8 @@ json::object intake_json(const devices::IntakeStats& intake) {
             {"rejected", intake.rejected},
             {"rejected_by_type", std::move(rejected)},
             {"retained_ignored", intake.retained_ignored},
+            {"requests", intake.requests},
+            {"requests_expired", intake.requests_expired},
             {"possible_repeats", intake.possible_repeats},
             {"masked", intake.masked},
             {"receipts", intake.receipts},

@@ -85,17 +85,21 @@ Result<void> Daemon::Impl::open_store() {
     run_mark_->begin(surroundings_.boot_id);
 
     reader_ = std::make_unique<store::Worker>("reader");
-    profiles_.emplace(ProfileDesk::Parts{loop_, clock_, *cache_, *store_, *box_, *keys_,
-                                         [this](const std::string& key) { admission_->forget(key); },
-                                         [this](const LivePictures::Joined& joined) {
-                                             housekeeping_->submit(
-                                                 events_->joined(clock_.utc(), store_->epoch(), joined.names,
-                                                                 joined.mark.stream, joined.mark.sequence));
-                                         },
-                                         [this](std::vector<std::string> names, EventErasure::Done done) {
-                                             erasure_->erase(std::move(names), std::move(done));
-                                         }},
-                      settings_.gateway.id, settings_.profiles);
+    profiles_.emplace(
+        ProfileDesk::Parts{
+            loop_, clock_, *cache_, *store_, *box_, *keys_,
+            [this](const std::string& key) { admission_->forget(key); },
+            [this](const LivePictures::Joined& joined) {
+                housekeeping_->submit(events_->joined(clock_.utc(), store_->epoch(), joined.names,
+                                                      joined.mark.stream, joined.mark.sequence));
+            },
+            [this](std::vector<std::string> names, EventErasure::Done done) {
+                erasure_->erase(std::move(names), std::move(done));
+            },
+            [this](const std::string& topic, const std::string& payload, const std::string& correlation) {
+                return link_ && link_->publish(topic, payload, 0, false, correlation);
+            }},
+        settings_.gateway.id, settings_.profiles);
     return {};
 }
 
@@ -108,11 +112,14 @@ Result<void> Daemon::Impl::open_devices() {
     else
         log::warning("gateway", "device registry not read", {{"why", rows.error().context}});
     reception_.emplace(*admission_, registry_);
-    intake_.emplace(devices::Intake::Parts{*journal_, *store_, clock_, *reception_, receipts_},
-                    [this](const std::string& topic, const std::string& payload, int qos, bool retain,
-                           const std::string& correlation) {
-                        return link_ && link_->publish(topic, payload, qos, retain, correlation);
-                    });
+    intake_.emplace(
+        devices::Intake::Parts{*journal_, *store_, clock_, *reception_, receipts_},
+        [this](const std::string& topic, const std::string& payload, int qos, bool retain,
+               const std::string& correlation) {
+            return link_ && link_->publish(topic, payload, qos, retain, correlation);
+        },
+        [this](const devices::DeviceAddress& device, const store::Incoming& message,
+               std::chrono::milliseconds waited) { profiles_->answer(device, message, waited); });
     erasure_.emplace(
         EventErasure::Parts{loop_, *store_, clock_, [this] { return journal_->end(); },
                             [this] { return intake_->submitted_through(); },

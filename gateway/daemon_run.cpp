@@ -243,6 +243,7 @@ void Daemon::Impl::stop() {
     link_policy_->stop();
     link_->close(housekeeping_->status_text("offline"), stop_link_max);
     housekeeping_->submit(events_->stopping(clock_.utc(), housekeeping_->uptime()));
+    intake_->cover();
     pump_soon();
     run_until(stop_drain_max, [this] { return intake_->idle(); });
     end_uplink();

@@ -96,6 +96,11 @@ class BodyStream {
     bool push(std::string_view line);
     std::uint64_t dropped() const { return dropped_; }
     bool closed() const { return closed_; }
+    // Whether all of it is on its way: who tells only the newest waits for that.
+    bool empty() const { return waiting_.empty() && dropped_unsaid_ == 0; }
+    // What is sent now and then while there is nothing to say; an empty line, if nothing else is set.
+    void set_pulse(std::string text) { pulse_ = std::move(text); }
+    const std::string& pulse() const { return pulse_; }
 
     // The server's side.
     std::string take();  // everything that waits; empty: nothing does
@@ -106,6 +111,7 @@ class BodyStream {
     std::function<std::string(std::uint64_t)> dropped_line_;
     std::function<void()> wake_;
     std::string waiting_;
+    std::string pulse_ = "\n";
     std::uint64_t dropped_ = 0;         // in all
     std::uint64_t dropped_unsaid_ = 0;  // since the last line that said so
     bool closed_ = false;
@@ -131,13 +137,14 @@ struct HttpLimits {
     std::chrono::milliseconds read{15'000};       // from the first byte of a request to its last
     // For an answer or a piece of a stream, and beyond that as long as a reader of 16 KiB/s needs.
     std::chrono::milliseconds write{30'000};
-    // A stream that has nothing to say sends an empty line this often, so that a gone reader is noticed.
+    // A stream that has nothing to say sends its pulse this often, so that a gone reader is noticed.
     std::chrono::milliseconds stream_pulse{10'000};
 };
 
 // Of one listener, since the start.
 struct HttpStats {
     std::uint64_t connections = 0;  // open now
+    std::uint64_t streams = 0;      // of them, those that only listen
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;  // connections: all places taken, by anyone or by that address, or no right
     std::uint64_t requests = 0;

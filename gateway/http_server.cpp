@@ -36,8 +36,10 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<HttpProtocol, HttpExecutor>;
 
-// While a route looks for its answer, and while a stream has nothing to say.
+// While a route looks for its answer.
 constexpr std::chrono::milliseconds look_for_client_every{200};
+// While a stream has nothing to say: there may be hundreds.
+constexpr std::chrono::milliseconds look_for_listener_every{1000};
 // What took longer than its deadline will not be quicker in a second.
 constexpr std::chrono::seconds retry_after_timeout{5};
 // After the last answer: what the client still sends is read and thrown away, or its system would throw our
@@ -162,6 +164,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     HttpStats stats() const {
         HttpStats now = stats_;
         now.connections = connections_.size();
+        now.streams = streams_;
         if (guards_.door != nullptr) {
             now.throttled = guards_.door->stats().throttled;
             now.wrong_tokens = guards_.door->stats().wrong_tokens;
@@ -178,6 +181,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
         // What the session waits on when it does not wait for its peer. The Reply or BodyStream that ends the
         // wait may outlive the session, and even the loop: it only looks whether the timer is still there.
         std::shared_ptr<HttpTimer> timer;
+        bool streams = false;  // it has given its place up
     };
     using Place = std::list<Connection>::iterator;
     struct Listener {
@@ -208,6 +212,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
                                                  const Route& route);
     HttpTask<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response,
                          bool keep);
+    void give_place_up(Connection& connection);
     HttpTask<bool> write_stream(Connection& connection, std::shared_ptr<BodyStream> body);
     HttpTask<bool> send(Connection& connection, const std::string& bytes);
     HttpTask<> say_farewell(Connection& connection);
@@ -218,6 +223,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     Guards guards_;
     std::vector<std::shared_ptr<Listener>> listeners_;
     std::list<Connection> connections_;
+    std::size_t streams_ = 0;  // of them
     std::filesystem::path socket_file_;
     std::optional<asio::ip::tcp::endpoint> tcp_address_;
     HttpStats stats_;
@@ -343,7 +349,7 @@ void HttpServer::Impl::take(HttpSocket socket, const Guard& guard) {
         connection.address = client_address(endpoint);
         connection.peer = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
     }
-    if (connections_.size() >= limits_.connections_max)
+    if (connections_.size() - streams_ >= limits_.connections_max)
         return turn_away(socket, not_now(503, "too-many-connections", "all places are taken; try again"));
     if (guards_.door != nullptr && !guards_.door->enter(connection.address))
         return turn_away(socket, not_now(429, "too-many-requests", "this address has too many connections"));
@@ -362,8 +368,17 @@ void HttpServer::Impl::take(HttpSocket socket, const Guard& guard) {
 
 void HttpServer::Impl::let_go(Place place) {
     // After stop() the door may be gone; nobody comes in any more either.
-    if (guards_.door != nullptr && !stopped_) guards_.door->leave(place->address);
+    if (place->streams)
+        --streams_;
+    else if (guards_.door != nullptr && !stopped_)
+        guards_.door->leave(place->address);
     connections_.erase(place);
+}
+
+void HttpServer::Impl::give_place_up(Connection& connection) {
+    if (stopped_ || std::exchange(connection.streams, true)) return;
+    ++streams_;
+    if (guards_.door != nullptr) guards_.door->leave(connection.address);
 }
 
 HttpTask<> HttpServer::Impl::serve(Place place) {
@@ -465,6 +480,7 @@ HttpTask<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest
         const bool sent = co_await send(connection, bytes);
         co_return sent&& keep;
     }
+    if (body) give_place_up(connection);
     const bool begun = co_await send(connection, bytes);
     if (begun && body) co_await write_stream(connection, response.stream);
     response.stream->close();
@@ -480,14 +496,14 @@ HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::share
     while (!stopped_) {
         std::string bytes = body->take();
         if (bytes.empty()) {
-            const auto pause = std::min(look_for_client_every, limits_.stream_pulse - silence);
+            const auto pause = std::min(look_for_listener_every, limits_.stream_pulse - silence);
             timer->expires_after(pause);
             const auto [woken] = co_await timer->async_wait(as_http_task);
             // Its place is for the next one.
             if (left(connection.stream->socket().native_handle())) co_return false;
             if (woken) continue;
             silence += pause;
-            if (silence >= limits_.stream_pulse) bytes = "\n";
+            if (silence >= limits_.stream_pulse) bytes = body->pulse();
         }
         if (bytes.empty()) continue;
         silence = std::chrono::milliseconds(0);

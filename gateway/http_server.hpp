@@ -4,9 +4,11 @@
 // Promised
 //   Nobody holds a place for nothing: every read, write and idle time has a deadline, header and body a
 //   limit, and beyond connections_max a client is told 503 and cut off. An error is a problem document (RFC
-//   9457). HEAD, 404, and 405 with Allow work for every route. Requests of one connection are answered in
-//   their order, one after the other. A Unix socket answers root, our own user and members of the group only:
-//   the peer's credentials are checked, not the file's mode alone. Who may ask what on TCP: HttpDoor.
+//   9457). A connection whose answer is a stream gives its place up, everybody's and its address's: who makes
+//   streams bounds how many there are. HEAD, 404, and 405 with Allow work for every route. Requests of one
+//   connection are answered in their order, one after the other. A Unix socket answers root, our own user and
+//   members of the group only: the peer's credentials are checked, not the file's mode alone. Who may ask
+//   what on TCP: HttpDoor.
 // Not promised
 //   HTTP/2, upgrades, compression of bodies. A client that sends a body which is refused may not read why:
 //   its system throws our answer away when it still sends after we have read 256 KiB of the rest, or for a

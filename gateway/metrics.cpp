@@ -94,6 +94,8 @@ void add_http(Exposition& out, const HttpPicture& http) {
     };
     out.gauge("touchpoint_http_connections", "HTTP connections open now");
     each(&HttpStats::connections);
+    out.gauge("touchpoint_http_streams", "Of them, those that only listen and take nobody's place");
+    each(&HttpStats::streams);
     out.counter("touchpoint_http_accepted_total", "HTTP connections accepted");
     each(&HttpStats::accepted);
     out.counter("touchpoint_http_requests_total", "HTTP requests answered");
@@ -149,6 +151,9 @@ void add_intake(Exposition& out, const Snapshot& s) {
     out.counter("touchpoint_intake_retained_ignored_total",
                 "Retained messages on event topics, which are no events")
         .value(intake.retained_ignored);
+    out.counter("touchpoint_intake_requests_total", "Requests of devices over MQTT, by what became of them")
+        .value(intake.requests, {{"result", "answered"}})
+        .value(intake.requests_expired, {{"result", "expired"}});
     out.counter("touchpoint_intake_possible_repeats_total",
                 "Messages that the broker marked as given before (DUP)")
         .value(intake.possible_repeats);
@@ -223,10 +228,18 @@ void add_profiles(Exposition& out, const ProfilePicture& profiles) {
     out.counter("touchpoint_profile_reads_total", "Profiles asked for, by what was found")
         .value(reads.hits, {{"result", "hit"}})
         .value(reads.misses, {{"result", "miss"}})
-        .value(reads.limited, {{"result", "limited"}});
+        .value(reads.limited, {{"result", "limited"}})
+        .value(reads.not_now, {{"result", "not_now"}});
     out.gauge("touchpoint_profiles_wanted", "Customers asked for who are not here").value(reads.wanted);
     out.counter("touchpoint_profiles_wanted_dropped_total", "Of them, forgotten because the list was full")
         .value(reads.wanted_dropped);
+    out.gauge("touchpoint_profile_followers", "Who is told of changes of a profile")
+        .value(profiles.follows.followers);
+    out.counter("touchpoint_profile_changes_told_total", "Changes that followers were told")
+        .value(profiles.follows.told);
+    out.gauge("touchpoint_loop_lag_max_seconds",
+              "Longest time that the loop was late by, in the last minute or two")
+        .value(static_cast<double>(profiles.follows.longest_lag.count()) / 1000);
 }
 
 void add_push(Exposition& out, const Snapshot& s) {

@@ -26,6 +26,7 @@ struct JournalStats {
 struct ProfilePicture {
     store::ProfileStats stats;
     ProfileReadStats reads;
+    ProfileFollowStats follows;
 };
 
 struct KeyPicture {

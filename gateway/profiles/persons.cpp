@@ -86,7 +86,8 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
     person.look.kind = Kind::found;
     store::Profile& profile = person.look.profile;
     profile.id = std::string(provisional_prefix) + names.front();
-    profile.received = now;
+    // Not now: an answer that did not change keeps its tag.
+    profile.received = picture.changed.ms != 0 ? picture.changed : now;
     profile.aliases.push_back({key, std::string(text)});
     profile.json = with_picture("{\"provisional\":true}", picture);
     return person;

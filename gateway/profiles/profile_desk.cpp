@@ -33,6 +33,11 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
       reads_(
           {profiles_, persons_, pseudonymiser_, parts.box, parts.clock},
           {settings.stale, settings.unknown_consent_granted, settings.wanted_max, settings.misses_per_min}),
+      requests_(
+          {reads_, followers_, parts.clock}, settings.answer_within, [this] { return late(); },
+          parts.publish),
+      answer_within_(settings.answer_within),
+      beat_(parts.loop),
       joined_(parts.joined),
       parts_{parts.loop,
              writer_,
@@ -48,7 +53,8 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
                  pictures_.forget(names);
                  if (forgotten) forgotten(key);
              },
-             parts.erase_events} {}
+             parts.erase_events,
+             [this](const std::vector<std::string>& keys) { changed(keys); }} {}
 
 uplink::NamePerson ProfileDesk::names() {
     return [this](std::string_view pseudonym, Stream stream) {
@@ -88,17 +94,48 @@ void ProfileDesk::follow_job() {
 void ProfileDesk::heard(const LivePictures::News& news) {
     for (const LivePictures::Joined& one : news.joined)
         if (joined_) joined_(one);
+    if (followers_.size() == 0) return;
+    if (news.names.size() >= changes_looked_at_max) return followers_.all_changed(clock_.steady());
+    // A picture changes what is read under each name that it was joined with.
+    std::vector<std::string> keys;
+    for (const std::string& name : news.names)
+        for (std::string& one : pictures_.joined_with(name)) keys.push_back(std::move(one));
+    changed(keys);
+}
+
+std::vector<Route> ProfileDesk::local_routes() {
+    return profile_read_routes({reads_, followers_, clock_, [this] { return late(); }});
 }
 
 std::vector<Route> ProfileDesk::platform_routes() {
     std::vector<Route> routes = {wanted_route(reads_)};
-    for (Route& route : profile_read_routes(reads_)) routes.push_back(std::move(route));
+    for (Route& route : profile_read_routes({reads_, followers_, clock_})) routes.push_back(std::move(route));
     for (Route& route : profile_routes(parts_)) routes.push_back(std::move(route));
     return routes;
 }
 
+ProfilePicture ProfileDesk::picture() const {
+    return {profiles_.stats(),
+            reads_.stats(),
+            {followers_.size(), followers_.told(), lag_ ? lag_->longest() : std::chrono::milliseconds(0)}};
+}
+
+void ProfileDesk::beat() {
+    beat_.expires_after(lag_->every());
+    beat_.async_wait([this](boost::system::error_code error) {
+        if (error) return;
+        lag_->beat(clock_.steady());
+        beat();
+    });
+}
+
 void ProfileDesk::tick(SteadyTime now) {
     committed();
+    if (!lag_) {
+        lag_.emplace(answer_within_, now);
+        beat();
+    }
+    followers_.tick(now);
     if (now - touches_written_ < write_touches_every || profiles_.touches() == 0) return;
     touches_written_ = now;
     writer_.post([this] {
@@ -109,6 +146,7 @@ void ProfileDesk::tick(SteadyTime now) {
 }
 
 void ProfileDesk::stop() {
+    beat_.cancel();
     // What is lost here is soon read again.
     writer_.post([this] { (void)profiles_.write_touches(); });
     live_.post([this] { (void)pictures_.checkpoint(); });

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +18,11 @@
 #include "gateway/http.hpp"
 #include "gateway/profiles/live_pictures.hpp"
 #include "gateway/profiles/persons.hpp"
+#include "gateway/profiles/loop_lag.hpp"
+#include "gateway/profiles/profile_followers.hpp"
 #include "gateway/profiles/profile_read_routes.hpp"
 #include "gateway/profiles/profile_reads.hpp"
+#include "gateway/profiles/profile_requests.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "gateway/snapshot.hpp"
 #include "store/cache.hpp"
@@ -37,6 +43,8 @@ class ProfileDesk {
     // Live pictures are written down this often, or when LivePictures::dirty_max changed.
     static constexpr std::chrono::seconds checkpoint_every{30};
     static constexpr std::uint64_t followed_at_once = 20'000;  // events of one job
+    // With more changes than this at once, every follower is asked for: that is cheaper.
+    static constexpr std::size_t changes_looked_at_max = 512;
 
     // All of it outlives the desk; `keys` is only looked at.
     struct Parts {
@@ -52,27 +60,40 @@ class ProfileDesk {
         std::function<void(const LivePictures::Joined&)> joined;
         // As ProfileParts::erase_events.
         std::function<void(std::vector<std::string>, std::function<void(Result<void>)>)> erase_events;
+        ProfileRequests::Publish publish;
     };
     ProfileDesk(const Parts& parts, const std::string& gateway_id, const config::ProfileSettings& settings);
 
     // Under which name an event leaves: for push and pull, on any thread.
     uplink::NamePerson names();
 
-    std::vector<Route> local_routes() { return profile_read_routes(reads_); }
+    std::vector<Route> local_routes();
     std::vector<Route> platform_routes();
     std::vector<Route> control_routes() { return {erasures_route(parts_)}; }
 
     // Events have become durable: the live pictures follow. Call it after each horizon.
     void committed();
+
+    // What a device asks for over MQTT.
+    void answer(const devices::DeviceAddress& device, const store::Incoming& message,
+                std::chrono::milliseconds waited) {
+        requests_.answer(device, message, waited);
+    }
+    // What these (ProfileAnswer::keys) lead to may read otherwise now: who follows it is told.
+    void changed(const std::vector<std::string>& keys) { followers_.changed(keys, clock_.steady()); }
+
     // Call it several times a second.
     void tick(SteadyTime now);
     // What is queued is still written, by the time the desk is gone.
     void stop();
-    ProfilePicture picture() const { return {profiles_.stats(), reads_.stats()}; }
+    ProfilePicture picture() const;
 
   private:
     void follow_job();
     void heard(const LivePictures::News& news);
+
+    void beat();
+    bool late() const { return lag_ && lag_->late(clock_.steady()); }
 
     boost::asio::io_context& loop_;
     const Clock& clock_;
@@ -83,6 +104,11 @@ class ProfileDesk {
     LivePictures pictures_;
     Persons persons_;
     ProfileReads reads_;
+    ProfileFollowers followers_{reads_};
+    ProfileRequests requests_;
+    const std::chrono::milliseconds answer_within_;
+    std::optional<LoopLag> lag_;  // since the loop runs
+    boost::asio::steady_timer beat_;
     const std::function<void(const LivePictures::Joined&)> joined_;
     bool following_ = false;                    // a job is posted
     std::atomic<bool> picture_trouble_{false};  // said once

@@ -1,5 +1,6 @@
 #include "gateway/profiles/profile_read_routes.hpp"
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,33 +77,90 @@ HttpResponse response_to(const HttpRequest& request, ProfileAnswer answer) {
     return response;
 }
 
-HttpResponse answer(ProfileReads& reads, const HttpRequest& request, std::vector<std::string> names) {
-    const auto question = question_of(request, std::move(names));
+// --- changes, as Server-Sent Events
+
+bool wants_stream(const HttpRequest& request) {
+    return request.method != "HEAD" &&
+           request.header("accept").find("text/event-stream") != std::string_view::npos;
+}
+
+// A line end in the text would begin a line of its own.
+std::string data_lines(std::string_view text) {
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    std::string out = "data: ";
+    for (const char c : text) {
+        if (c == '\r') continue;
+        out += c;
+        if (c == '\n') out += "data: ";
+    }
+    return out + "\n\n";
+}
+
+// An empty id makes a browser forget the last one: it has nothing of this profile any more.
+std::string event_of(const ProfileAnswer& answer) {
+    if (answer.status != 200) return "event: gone\nid:\n" + data_lines(answer.body);
+    return "event: profile\nid: " + answer.etag + '\n' + data_lines(answer.body);
+}
+
+HttpResponse streamed(const ProfileReadParts& parts, const HttpRequest& request, ProfileQuestion question,
+                      const ProfileAnswer& first) {
+    const auto stream = std::make_shared<BodyStream>([](std::uint64_t) { return std::string(":\n\n"); });
+    stream->set_pulse(":\n\n");
+    const SteadyTime now = parts.clock.steady();
+    ProfileFollowers::Follower follower;
+    follower.question = std::move(question);
+    follower.state = ProfileFollowers::state_of(first);
+    follower.keys = first.keys;
+    // Only the newest is told: while the one before has not left, the next one waits for it.
+    follower.tell = [stream](const ProfileAnswer& answer) {
+        if (stream->closed()) return ProfileFollowers::Told::gone;
+        if (!stream->empty()) return ProfileFollowers::Told::not_yet;
+        stream->push(event_of(answer));
+        return ProfileFollowers::Told::taken;
+    };
+    follower.gone = [stream] { return stream->closed(); };
+    if (!parts.followers.follow(std::move(follower), now, false))
+        return response_to(request, too_many_followers());
+    const bool known = first.status == 200 && request.header("last-event-id") == first.etag;
+    stream->push(known ? std::string(":\n\n") : event_of(first));
+    HttpResponse response;
+    response.content_type = "text/event-stream";
+    response.stream = stream;
+    return response;
+}
+
+HttpResponse answer(const ProfileReadParts& parts, const HttpRequest& request,
+                    std::vector<std::string> names) {
+    if (parts.late && parts.late()) return response_to(request, parts.reads.not_now());
+    auto question = question_of(request, std::move(names));
     if (!question) return bad(question.error().words);
-    return response_to(request, reads.ask(*question));
+    ProfileAnswer given = parts.reads.ask(*question);
+    const bool answered = given.status == 200 || given.status == 404 || given.status == 410;
+    if (answered && wants_stream(request)) return streamed(parts, request, std::move(*question), given);
+    return response_to(request, std::move(given));
 }
 
-HttpResponse read(ProfileReads& reads, const HttpRequest& request) {
-    return answer(reads, request, {std::string(request.parameter("id"))});
+HttpResponse read(const ProfileReadParts& parts, const HttpRequest& request) {
+    return answer(parts, request, {std::string(request.parameter("id"))});
 }
 
-HttpResponse lookup(ProfileReads& reads, const HttpRequest& request) {
+HttpResponse lookup(const ProfileReadParts& parts, const HttpRequest& request) {
     if (request.body.size() > lookup_bytes_max)
         return problem(413, "body-too-large", "nothing here needs so large a body");
     const auto names = lookup_body(request.body);
     if (!names) return bad(names.error().words);
-    return answer(reads, request, *names);
+    return answer(parts, request, *names);
 }
 
 }  // namespace
 
-std::vector<Route> profile_read_routes(ProfileReads& reads) {
+std::vector<Route> profile_read_routes(const ProfileReadParts& parts) {
     Route one =
-        get("/v1/profiles/{id}", [&reads](const HttpRequest& request) { return read(reads, request); });
+        get("/v1/profiles/{id}", [parts](const HttpRequest& request) { return read(parts, request); });
     Route any;
     any.method = "POST";
     any.path = "/v1/profiles/lookup";
-    any.handler = [&reads](const HttpRequest& request, const Reply& reply) { reply(lookup(reads, request)); };
+    any.handler = [parts](const HttpRequest& request, const Reply& reply) { reply(lookup(parts, request)); };
     one.roles = any.roles = {Role::device, Role::app, Role::platform, Role::technician};
     return {std::move(any), std::move(one)};
 }

@@ -98,6 +98,14 @@ ProfileAnswer ProfileReads::ask_again(const ProfileQuestion& question) {
     return find(question, *names, *purpose, false);
 }
 
+ProfileAnswer ProfileReads::not_now() {
+    ++stats_.not_now;
+    ProfileAnswer answer =
+        refused(503, "not-now", "the gateway is busy with something else; go on without the profile");
+    answer.retry_after = std::chrono::seconds(1);
+    return answer;
+}
+
 ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vector<Asked>& asked,
                                  Purpose purpose, bool first) {
     const UtcTime now = parts_.clock.utc();

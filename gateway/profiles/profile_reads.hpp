@@ -67,6 +67,9 @@ class ProfileReads {
     // counted, limited or noted.
     ProfileAnswer ask_again(const ProfileQuestion& question);
 
+    // To who would be answered too late: 503 `not-now`. Counted.
+    ProfileAnswer not_now();
+
     // As wanted_ has it.
     std::string wanted_json(std::size_t max) const { return wanted_.json(max); }
 

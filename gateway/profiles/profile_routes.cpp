@@ -114,8 +114,10 @@ std::string line_of(std::size_t index, const ProfileOutcome& outcome) {
 struct Effects {
     std::vector<std::pair<std::string, std::vector<std::string>>> arrived;
     std::vector<std::string> forgotten;
+    std::vector<std::string> changed;
 
-    void note(const ProfileChange& change, const ProfileOutcome& outcome) {
+    void note(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
+        note_changed(parts, change, outcome);
         forgotten.insert(forgotten.end(), outcome.forgotten.begin(), outcome.forgotten.end());
         const bool came = outcome.verdict == Verdict::created || outcome.verdict == Verdict::replaced ||
                           outcome.verdict == Verdict::unchanged;
@@ -127,6 +129,22 @@ struct Effects {
         if (put == nullptr) return;
         for (const store::Alias& alias : put->aliases) arrived.back().second.push_back(alias.key);
     }
+
+  private:
+    void note_changed(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
+        if (outcome.refused()) return;
+        changed.push_back(parts.profiles.reference(outcome.id));
+        changed.insert(changed.end(), outcome.forgotten.begin(), outcome.forgotten.end());
+        if (const auto* put = std::get_if<store::ProfilePut>(&change))
+            for (const store::Alias& alias : put->aliases) changed.push_back(alias.key);
+        if (const auto* merge = std::get_if<store::ProfileMerge>(&change))
+            for (const std::string& id : merge->from) changed.push_back(parts.profiles.reference(id));
+        // Only the result says which aliases a patch has brought.
+        if (!std::holds_alternative<store::ProfilePatch>(change)) return;
+        const auto look = parts.profiles.by_id(outcome.id, parts.clock.utc());
+        if (!look) return;
+        for (const store::Alias& alias : look->profile.aliases) changed.push_back(alias.key);
+    }
 };
 
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
@@ -134,6 +152,7 @@ void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse resp
     boost::asio::post(parts.loop, [parts, held, reply] {
         for (const auto& [id, keys] : held->first.arrived) parts.arrived(id, keys);
         for (const std::string& key : held->first.forgotten) parts.forgotten(key);
+        if (!held->first.changed.empty()) parts.changed(held->first.changed);
         reply(std::move(held->second));
     });
 }
@@ -199,7 +218,7 @@ void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
             const auto outcomes = parts.profiles.apply(*changes, parts.clock.utc());
             if (!outcomes) return reply_on_loop(parts, {}, not_written(), reply);
             Effects effects;
-            effects.note(changes->front(), outcomes->front());
+            effects.note(parts, changes->front(), outcomes->front());
             reply_on_loop(parts, std::move(effects), response_to(outcomes->front()), reply);
         });
     });
@@ -359,7 +378,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
         const auto outcomes = parts_.profiles.apply(*changes_, parts_.clock.utc());
         if (!outcomes) return end(broken_off(not_written())), false;
         for (std::size_t i = 0; i < changes_->size(); ++i) {
-            effects_.note((*changes_)[i], (*outcomes)[i]);
+            effects_.note(parts_, (*changes_)[i], (*outcomes)[i]);
             results_[indexes_[i]] = line_of(indexes_[i], (*outcomes)[i]);
         }
         changes_->clear();

@@ -38,6 +38,8 @@ struct ProfileParts {
     // Takes these persons out of the events that wait (EventErasure::erase). Any thread; `done` on any.
     std::function<void(std::vector<std::string> alias_keys, std::function<void(Result<void>)> done)>
         erase_events;
+    // On loop, before the answer: what these (ProfileAnswer::keys) lead to may read otherwise now.
+    std::function<void(const std::vector<std::string>& keys)> changed;
 };
 
 // PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge and .../unmerge,

@@ -107,13 +107,17 @@ TEST_F(LoaderTest, ProfilesHaveTheirRoomAndTheirRules) {
     const std::string table = std::string(head) + "[profiles]\n";
     const Loaded loaded = load_text(
         table +
-        "bytes = 1048576\nstale_h = 2\nunknown_consent = \"granted\"\nwanted_max = 0\nmisses_per_min = 5\n");
+        "bytes = 1048576\nstale_h = 2\nunknown_consent = \"granted\"\nwanted_max = 0\nmisses_per_min = 5\n"
+        "answer_within_ms = 80\n");
     ASSERT_TRUE(loaded.settings);
     EXPECT_EQ(loaded.settings->profiles.bytes, 1u << 20);
     EXPECT_EQ(loaded.settings->profiles.stale, std::chrono::hours(2));
     EXPECT_TRUE(loaded.settings->profiles.unknown_consent_granted);
     EXPECT_EQ(loaded.settings->profiles.wanted_max, 0u);
     EXPECT_EQ(loaded.settings->profiles.misses_per_min, 5u);
+    EXPECT_EQ(loaded.settings->profiles.answer_within, std::chrono::milliseconds(80));
+    EXPECT_FALSE(load_text(table + "answer_within_ms = 4\n").settings);
+    EXPECT_FALSE(load_text(table + "answer_within_ms = 1001\n").settings);
     EXPECT_FALSE(load_text(table + "unknown_consent = \"maybe\"\n").settings);
 }
 
@@ -349,6 +353,7 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     EXPECT_EQ(shown.profiles.unknown_consent_granted, truth.profiles.unknown_consent_granted);
     EXPECT_EQ(shown.profiles.wanted_max, truth.profiles.wanted_max);
     EXPECT_EQ(shown.profiles.misses_per_min, truth.profiles.misses_per_min);
+    EXPECT_EQ(shown.profiles.answer_within, truth.profiles.answer_within);
     EXPECT_EQ(shown.http_local.listen.port, truth.http_local.listen.port);
     EXPECT_EQ(shown.http_local.connections_max, truth.http_local.connections_max);
     EXPECT_EQ(shown.http_local.body_bytes_max, truth.http_local.body_bytes_max);

@@ -47,12 +47,16 @@ struct IntakeTest : testing::Test {
                                                 Pseudonymiser(std::string(32, 'k'), "p1"), box,
                                                 [this] { return ++random; });
         reception = std::make_unique<Reception>(*admission, registry);
-        intake = std::make_unique<Intake>(Intake::Parts{*journal, *events, clock, *reception, receipts},
-                                          [this](const std::string& topic, const std::string& payload, int,
-                                                 bool, const std::string& correlation) {
-                                              if (link_open) sent.push_back({topic, payload, correlation});
-                                              return link_open;
-                                          });
+        intake = std::make_unique<Intake>(
+            Intake::Parts{*journal, *events, clock, *reception, receipts},
+            [this](const std::string& topic, const std::string& payload, int, bool,
+                   const std::string& correlation) {
+                if (link_open) sent.push_back({topic, payload, correlation});
+                return link_open;
+            },
+            [this](const DeviceAddress& device, const store::Incoming& in, std::chrono::milliseconds waited) {
+                asked.push_back(device.key() + ' ' + in.payload + ' ' + std::to_string(waited.count()));
+            });
         events->start(
             journal->position(0),
             [this](store::HorizonNote note) {
@@ -123,6 +127,7 @@ struct IntakeTest : testing::Test {
     std::unique_ptr<Reception> reception;
     std::unique_ptr<Intake> intake;
     std::vector<Sent> sent;
+    std::vector<std::string> asked;
     bool link_open = true;
     std::mutex mutex;
     std::vector<store::HorizonNote> notes;
@@ -348,6 +353,75 @@ TEST_F(IntakeTest, LongPropertiesGoWithTheFirstBadItemOfAMessageOnly) {
     arrives(short_ones);
     run();
     EXPECT_THAT(stored(Stream::quarantine)[5], HasSubstr("sealed_properties"));
+}
+
+const std::string ask_profile = "touchpoint/v1/pos/t1/req/profile";
+
+TEST_F(IntakeTest, ARequestIsAnsweredAtOnceAndTheNextCommitCoversIt) {
+    arrives(ask_profile, R"({"id":"card:1"})");
+    clock.advance(std::chrono::milliseconds(7));
+    EXPECT_FALSE(intake->step().more);
+    EXPECT_THAT(asked, ElementsAre(R"(pos/t1 {"id":"card:1"} 7)"));
+    EXPECT_GT(journal->uncut_bytes(), 0u);
+    EXPECT_TRUE(intake->idle());
+    // The next event takes it along, and quarantine has nothing of it.
+    arrives(search, R"({"query":"oat milk"})");
+    run();
+    EXPECT_EQ(journal->uncut_bytes(), 0u);
+    EXPECT_THAT(stored(Stream::quarantine), IsEmpty());
+    EXPECT_EQ(intake->stats().requests, 1u);
+    EXPECT_EQ(registry.count(), 2u);
+}
+
+TEST_F(IntakeTest, BeforeTheEndTheJournalIsCutBehindRequestsToo) {
+    arrives(ask_profile, R"({"id":"card:1"})");
+    intake->step();
+    intake->cover();
+    run();
+    EXPECT_EQ(journal->uncut_bytes(), 0u);
+    restart();
+    intake->step();
+    EXPECT_THAT(asked, SizeIs(1));
+}
+
+TEST_F(IntakeTest, AfterAKillARequestIsAnsweredAgainAndAnOldOneNoMore) {
+    arrives(ask_profile, R"({"id":"card:1"})");
+    intake->step();
+    clock.advance(std::chrono::seconds(29));
+    restart();
+    intake->step();
+    EXPECT_THAT(asked, ElementsAre(R"(pos/t1 {"id":"card:1"} 0)", R"(pos/t1 {"id":"card:1"} 29000)"));
+    clock.advance(std::chrono::seconds(2));
+    restart();
+    intake->step();
+    EXPECT_THAT(asked, SizeIs(2));
+    EXPECT_EQ(intake->stats().requests_expired, 1u);
+}
+
+TEST_F(IntakeTest, ManyRequestsAreCutBehindAtSomeTimeAndShareTheLoop) {
+    const std::string padding(200, ' ');
+    const std::size_t many = Intake::uncovered_bytes_max / 256 + 10;
+    for (std::size_t i = 0; i < many; ++i) arrives(ask_profile, R"({"id":"card:1"})" + padding);
+    EXPECT_TRUE(intake->step().more);
+    EXPECT_THAT(asked, SizeIs(Intake::step_requests));
+    const std::uint64_t all = journal->uncut_bytes();
+    ASSERT_TRUE(tests::wait_for([&] {
+        while (intake->step().more) {
+        }
+        const std::lock_guard lock(mutex);
+        for (const auto& note : notes) intake->settle(note);
+        notes.clear();
+        return journal->uncut_bytes() < all;
+    }));
+    EXPECT_THAT(asked, SizeIs(many));
+}
+
+TEST_F(IntakeTest, ARetainedRequestIsNobodys) {
+    store::Incoming in = message(ask_profile, R"({"id":"card:1"})");
+    in.retain = true;
+    arrives(in);
+    run();
+    EXPECT_THAT(asked, IsEmpty());
 }
 
 }  // namespace

@@ -64,9 +64,14 @@ TEST(TopicTest, AnAnswerGoesOnlyBelowTheDevicesOwnPrefixAndNeverBackToUs) {
         EXPECT_FALSE(may_answer_on(text, k7)) << text;
 }
 
-TEST(TopicTest, EventsAreSubscribedWithoutAndStatusWithRetainedMessages) {
+TEST(TopicTest, EventsAreSubscribedWithoutAndStatusWithRetainedMessagesAndQuestionsAreNotKept) {
     const auto all = subscriptions();
-    ASSERT_EQ(all.size(), 2u);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(all[0].qos, 1);
+    EXPECT_EQ(all[1].qos, 1);
+    EXPECT_EQ(all[2].filter, "touchpoint/v1/+/+/req/profile");
+    EXPECT_FALSE(all[2].send_retained);
+    EXPECT_EQ(all[2].qos, 0);
     EXPECT_EQ(all[0].filter, "touchpoint/v1/+/+/event/#");
     EXPECT_FALSE(all[0].send_retained);
     EXPECT_EQ(all[1].filter, "touchpoint/v1/+/+/status");

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <optional>
@@ -51,6 +52,7 @@ class ProfileShop : public testing::Test {
         loop_.on_loop([&] {
             reads_.emplace(gateway::ProfileReads::Parts{*profiles_, *persons_, names_, box_, clock_},
                            options_);
+            followers_.emplace(*reads_);
             const gateway::ProfileParts parts{
                 loop_.loop(),
                 *writer_,
@@ -65,10 +67,12 @@ class ProfileShop : public testing::Test {
                     if (on_erase_events_) on_erase_events_();
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
-                }};
+                },
+                [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); }};
             routes_ = gateway::profile_routes(parts);
             routes_.push_back(gateway::wanted_route(*reads_));
-            for (gateway::Route& route : gateway::profile_read_routes(*reads_))
+            for (gateway::Route& route : gateway::profile_read_routes(
+                     {*reads_, *followers_, clock_, [this] { return late_.load(); }}))
                 routes_.push_back(std::move(route));
             server_ = std::make_unique<gateway::HttpServer>(loop_.loop(), limits_, routes_);
             port_ = server_->listen_tcp("127.0.0.1", 0).value();
@@ -79,6 +83,7 @@ class ProfileShop : public testing::Test {
         writer_.reset();
         loop_.on_loop([&] {
             routes_.clear();
+            followers_.reset();
             reads_.reset();
         });
         persons_.reset();
@@ -161,6 +166,8 @@ class ProfileShop : public testing::Test {
     LoopThread loop_;
     std::unique_ptr<store::Worker> writer_;
     std::optional<gateway::ProfileReads> reads_;
+    std::optional<gateway::ProfileFollowers> followers_;
+    std::atomic<bool> late_{false};
     std::vector<std::string> forgotten_;
     // Of the events' erasure, which comes first: whom, how it ends, and what happens meanwhile.
     std::vector<std::string> erased_;

@@ -33,7 +33,8 @@ class Tables {
     std::string text() {
         std::string out = lines("local", local_routes(parts_)) + lines("local", event_routes(*direct_));
         out += lines("platform", local_routes(parts_)) + lines("platform", platform_routes({*pull_}));
-        out += lines("local", profile_read_routes(reads_)) + lines("platform", profile_read_routes(reads_));
+        out += lines("local", profile_read_routes({reads_, followers_, clock_})) +
+               lines("platform", profile_read_routes({reads_, followers_, clock_}));
         out += lines("platform", {wanted_route(reads_)}) + lines("platform", profile_routes(writes_));
         out += lines("control", control_routes(parts_)) + lines("control", {gaps_route({*pull_})});
         return out + lines("control", {erasures_route(writes_)});
@@ -85,6 +86,7 @@ class Tables {
     LivePictures pictures_{*store_, rows_, clock_, std::string(32, 's')};
     Persons persons_{{profiles_, pictures_, store_->epoch()}, {}};
     ProfileReads reads_{{profiles_, persons_, names_, box_, clock_}, {}};
+    ProfileFollowers followers_{reads_};
     ProfileParts writes_{loop_,
                          reader_,
                          profiles_,
@@ -92,7 +94,8 @@ class Tables {
                          clock_,
                          [](const std::string&, const std::vector<std::string>&) {},
                          [](const std::string&) {},
-                         {}};
+                         {},
+                         [](const std::vector<std::string>&) {}};
     RouteParts parts_{[] { return Snapshot{}; },
                       [] { return std::string(); },
                       tail_,

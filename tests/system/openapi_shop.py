@@ -89,6 +89,7 @@ class Shop:
             f'[mqtt]\nurl = "{broker_url}"\nclient_id = "openapi-{name}"\n'
             f'[store]\npath = "{self.folder / "data"}"\njournal_path = "{self.folder / "run"}"\n'
             f"commit_interval_ms = 20\n{store}"
+            "[profiles]\nanswer_within_ms = 1000\n"  # a machine that is busy with tests is no reason to say so
             + (f'[auth]\ntokens_file = "{tokens_file}"\n' if tokens else "")
             + f'[http.local]\nlisten = "127.0.0.1:{self.ports["local"]}"\n{local}'
             f'[http.platform]\nlisten = "127.0.0.1:{self.ports["platform"]}"\n{platform}'

@@ -37,9 +37,10 @@ class ProfilesTest : public testing::Test {
     TempFolder folder_;
     int asked_ = 0;
     const int platform_port_ = free_port();
-    GatewayProcess gateway_{
-        fs::path(BINARY_DIR), folder_.path() / "gateway", "mqtt://127.0.0.1:" + std::to_string(free_port()),
-        "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) + "\"\n"};
+    GatewayProcess gateway_{fs::path(BINARY_DIR), folder_.path() / "gateway",
+                            "mqtt://127.0.0.1:" + std::to_string(free_port()),
+                            "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) +
+                                "\"\n[profiles]\nanswer_within_ms = 1000\n"};
 };
 
 TEST_F(ProfilesTest, WhatThePlatformSaysATillReadsAndEventsOfThatCustomerNameTheProfile) {
