@@ -69,6 +69,22 @@ TEST_F(ProfileFollowTest, AnAliasThatAPatchBringsAndAMergeAreToldToo) {
     EXPECT_THAT(other.read_until("\n\n\r\n"), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("merged_from")));
 }
 
+// Who was unknown when he was asked for is followed under the id that he is given, and from there on.
+TEST_F(ProfileFollowTest, WhatAnAnswerDependsOnChangesWithIt) {
+    HttpClient till = follow("/v1/profiles/card:2900000012345");
+    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("event: gone"));
+    clock_.advance(ProfileFollowers::ask_every);
+    ask("PUT", "/v1/profiles/c-1", version(1));
+    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-1\""));
+    ask("PUT", "/v1/profiles/c-2", R"({"version":1})");
+    clock_.advance(ProfileFollowers::ask_every);
+    ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-1"]})");
+    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-2\""));
+    clock_.advance(ProfileFollowers::ask_every);
+    ask("PUT", "/v1/profiles/c-2", R"({"version":2})");
+    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"version\":2"));
+}
+
 TEST_F(ProfileFollowTest, OneThatKnowsTheStateIsToldOnlyTheNextOne) {
     ask("PUT", "/v1/profiles/c-1", version(1));
     const HttpAnswer known = ask("GET", "/v1/profiles/c-1");
