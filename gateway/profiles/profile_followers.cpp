@@ -150,7 +150,9 @@ bool ProfileFollowers::ask(Entry& entry, SteadyTime now) {
 ProfileAnswer too_many_followers() {
     ProfileAnswer answer;
     answer.status = 503;
-    answer.body = problem(503, "too-many-followers", "no change of this profile will be told; ask again now and then").body;
+    answer.body =
+        problem(503, "too-many-followers", "no change of this profile will be told; ask again now and then")
+            .body;
     answer.retry_after = std::chrono::seconds(10);
     return answer;
 }

@@ -47,7 +47,8 @@ std::optional<Mistake> take(const JsonMember& member, ProfileRequestBody& out) {
     if (member.is("any")) return take_any(member.value, out.question.names);
     const bool id = member.is("id");
     if (!id && !member.is("purpose") && !member.is("req"))
-        return Mistake{"the members of a request are id or any, purpose, req and follow; there is another one"};
+        return Mistake{
+            "the members of a request are id or any, purpose, req and follow; there is another one"};
     if (!devices::is_string(member.value)) return Mistake{"id, purpose and req must be texts"};
     std::string text = devices::json_unescape(member.value);
     if (id)
@@ -60,7 +61,8 @@ std::optional<Mistake> take(const JsonMember& member, ProfileRequestBody& out) {
 }
 
 bool may_be_level(const devices::DeviceAddress& device, const std::string& req) {
-    return devices::Topic::parse(devices::Topic{devices::TopicRole::response, device, req}.build()).has_value();
+    return devices::Topic::parse(devices::Topic{devices::TopicRole::response, device, req}.build())
+        .has_value();
 }
 
 }  // namespace
@@ -82,8 +84,9 @@ Read<ProfileRequestBody> profile_request_body(std::string_view payload) {
 
 void ProfileRequests::answer(const devices::DeviceAddress& device, const store::Incoming& message,
                              std::chrono::milliseconds waited) {
-    Place place{devices::Topic{devices::TopicRole::response, device, std::string(devices::profile_request)}.build(),
-                devices::correlation_of(message)};
+    Place place{
+        devices::Topic{devices::TopicRole::response, device, std::string(devices::profile_request)}.build(),
+        devices::correlation_of(message)};
     const bool own_topic = devices::may_answer_on(message.response_topic, device);
     if (own_topic) place.topic = message.response_topic;
     if (message.payload.size() > profile_request_bytes_max || message.left_out_bytes != 0) {
@@ -140,8 +143,7 @@ void ProfileRequests::follow(const Place& place, ProfileRequestBody body, const 
     follower.tell = [this, place](const ProfileAnswer& changed) {
         return send(place, changed) ? ProfileFollowers::Told::taken : ProfileFollowers::Told::not_yet;
     };
-    if (!parts_.followers.follow(std::move(follower), now, true))
-        send(place, too_many_followers());
+    if (!parts_.followers.follow(std::move(follower), now, true)) send(place, too_many_followers());
 }
 
 }  // namespace touchpoint::gateway

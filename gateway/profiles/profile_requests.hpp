@@ -29,7 +29,7 @@ inline constexpr std::chrono::seconds profile_follow_max{3600};
 // The payload of a request: {"id":".."} or {"any":["..",..]}, and "purpose", "req", "follow".
 struct ProfileRequestBody {
     ProfileQuestion question;
-    std::string req;                           // of the topic of the answer; empty: none was given
+    std::string req;                             // of the topic of the answer; empty: none was given
     std::optional<std::chrono::seconds> follow;  // 0: no longer
 };
 Read<ProfileRequestBody> profile_request_body(std::string_view payload);

@@ -39,20 +39,20 @@ class ProfileFollowTest : public ProfileShop {
 
 TEST_F(ProfileFollowTest, WhoFollowsIsToldAtOnceAndAtEachChange) {
     ask("PUT", "/v1/profiles/c-1", version(1));
-    HttpClient till = follow("/v1/profiles/card:2900000012345");
-    EXPECT_THAT(till.read_until("\n\n\r\n"),
+    HttpClient screen = follow("/v1/profiles/card:2900000012345");
+    EXPECT_THAT(screen.read_until("\n\n\r\n"),
                 AllOf(HasSubstr("200 OK"), HasSubstr("Content-Type: text/event-stream"),
                       HasSubstr("event: profile\nid: \"1-"), HasSubstr("data: {\"id\":\"c-1\"")));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-1", version(2));
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("event: profile\nid: \"2-"));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("event: profile\nid: \"2-"));
     clock_.advance(ProfileFollowers::ask_every);
     ask("DELETE", "/v1/profiles/c-1");
-    EXPECT_THAT(till.read_until("\n\n\r\n"),
+    EXPECT_THAT(screen.read_until("\n\n\r\n"),
                 AllOf(HasSubstr("event: gone\nid:\ndata: {\"type\":\"not-cached\""), HasSubstr("404")));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-2", version(1));
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("data: {\"id\":\"c-2\""));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("data: {\"id\":\"c-2\""));
 }
 
 TEST_F(ProfileFollowTest, AnAliasThatAPatchBringsAndAMergeAreToldToo) {
@@ -71,31 +71,42 @@ TEST_F(ProfileFollowTest, AnAliasThatAPatchBringsAndAMergeAreToldToo) {
 
 // Who was unknown when he was asked for is followed under the id that he is given, and from there on.
 TEST_F(ProfileFollowTest, WhatAnAnswerDependsOnChangesWithIt) {
-    HttpClient till = follow("/v1/profiles/card:2900000012345");
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("event: gone"));
+    HttpClient screen = follow("/v1/profiles/card:2900000012345");
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("event: gone"));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-1", version(1));
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-1\""));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-1\""));
     ask("PUT", "/v1/profiles/c-2", R"({"version":1})");
     clock_.advance(ProfileFollowers::ask_every);
     ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-1"]})");
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-2\""));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("\"id\":\"c-2\""));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-2", R"({"version":2})");
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"version\":2"));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("\"version\":2"));
+}
+
+// Else whoever follows a stranger would be told again and again what he knows.
+TEST_F(ProfileFollowTest, OneWhomOnlyEventsKnowIsTheSameAnswerUntilSomethingHappens) {
+    const std::string cart = R"({"action":"add","item":"tea"})";
+    told(Stream::interactions, "store.kiosk.cart.v1", "card:7", "", cart);
+    const std::string first = ask("GET", "/v1/profiles/card:7").headers.at("etag");
+    clock_.advance(std::chrono::minutes(5));
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:7").headers.at("etag"), first);
+    told(Stream::interactions, "store.kiosk.cart.v1", "card:7", "", cart);
+    EXPECT_NE(ask("GET", "/v1/profiles/card:7").headers.at("etag"), first);
 }
 
 TEST_F(ProfileFollowTest, OneThatKnowsTheStateIsToldOnlyTheNextOne) {
     ask("PUT", "/v1/profiles/c-1", version(1));
     const HttpAnswer known = ask("GET", "/v1/profiles/c-1");
     const std::string tag = known.headers.at("etag");
-    HttpClient till = follow("/v1/profiles/c-1", "Last-Event-ID: " + tag + "\r\n");
-    EXPECT_THAT(till.read_until("\n\n\r\n"), AllOf(HasSubstr("200 OK"), Not(HasSubstr("event:"))));
+    HttpClient screen = follow("/v1/profiles/c-1", "Last-Event-ID: " + tag + "\r\n");
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), AllOf(HasSubstr("200 OK"), Not(HasSubstr("event:"))));
     HttpClient behind = follow("/v1/profiles/c-1", "Last-Event-ID: \"0-00000000\"\r\n");
     EXPECT_THAT(behind.read_until("\n\n\r\n"), HasSubstr("event: profile"));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-1", version(2));
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("id: \"2-"));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("id: \"2-"));
 }
 
 // A till that may not see the offers is not told that they changed.
@@ -127,14 +138,14 @@ TEST_F(ProfileFollowTest, AChangeThatAPurposeMayNotSeeIsNotTold) {
 
 TEST_F(ProfileFollowTest, ManyChangesAtOnceAreOneAndTheLastOneIsTold) {
     ask("PUT", "/v1/profiles/c-1", version(1));
-    HttpClient till = follow("/v1/profiles/c-1");
-    till.read_until("\n\n\r\n");
+    HttpClient screen = follow("/v1/profiles/c-1");
+    screen.read_until("\n\n\r\n");
     for (int number = 2; number < 12; ++number) ask("PUT", "/v1/profiles/c-1", version(number));
     std::uint64_t told = 1;
     loop_.on_loop([&] { told = followers_->told(); });
     EXPECT_EQ(told, 0u);  // he was answered in this very moment
     tick();
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("id: \"11-"));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("id: \"11-"));
     loop_.on_loop([&] { told = followers_->told(); });
     EXPECT_EQ(told, 1u);
 }
@@ -144,10 +155,10 @@ TEST_F(ProfileFollowTest, WhatTimeChangesIsToldWithinAMinute) {
     close();
     open();
     ask("PUT", "/v1/profiles/c-1", version(1));
-    HttpClient till = follow("/v1/profiles/c-1");
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"stale\":false"));
+    HttpClient screen = follow("/v1/profiles/c-1");
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("\"stale\":false"));
     tick(std::chrono::hours(2));
-    EXPECT_THAT(till.read_until("\n\n\r\n"), HasSubstr("\"stale\":true"));
+    EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("\"stale\":true"));
 }
 
 TEST_F(ProfileFollowTest, FollowersTakeNobodysPlace) {
@@ -248,7 +259,7 @@ TEST_F(ProfileFollowTest, AReaderThatDoesNotReadIsCutOff) {
     limits_.write = std::chrono::milliseconds(100);
     close();
     open();
-    HttpClient till = follow("/v1/profiles/c-1");
+    HttpClient screen = follow("/v1/profiles/c-1");
     const std::string traits = R"(,"traits":{"note":")" + std::string(15'000, 'n') + "\"}";
     int number = 0;
     EXPECT_TRUE(wait_for([&] {
@@ -262,23 +273,23 @@ TEST_F(ProfileFollowTest, AReaderThatDoesNotReadIsCutOff) {
         loop_.on_loop([&] { stats = server_->stats(); });
         return stats.streams == 0;
     }));
-    EXPECT_EQ(till.read_until("\n\n\r\n").substr(0, 15), "HTTP/1.1 200 OK");
+    EXPECT_EQ(screen.read_until("\n\n\r\n").substr(0, 15), "HTTP/1.1 200 OK");
 }
 
 TEST_F(ProfileFollowTest, AServerThatStopsEndsItsStreamsAtOnce) {
-    HttpClient till = follow("/v1/profiles/c-1");
-    till.read_until("\n\n\r\n");
+    HttpClient screen = follow("/v1/profiles/c-1");
+    screen.read_until("\n\n\r\n");
     loop_.on_loop([&] { server_->stop(); });
-    EXPECT_EQ(till.read_all(), "");
+    EXPECT_EQ(screen.read_all(), "");
 }
 
 TEST_F(ProfileFollowTest, AStreamWithNothingToSaySendsComments) {
     limits_.stream_pulse = std::chrono::milliseconds(20);
     close();
     open();
-    HttpClient till = follow("/v1/profiles/c-1");
-    till.read_until("event: gone");
-    EXPECT_THAT(till.read_until("\r\n:\n\n\r\n"), HasSubstr(":\n\n"));
+    HttpClient screen = follow("/v1/profiles/c-1");
+    screen.read_until("event: gone");
+    EXPECT_THAT(screen.read_until("\r\n:\n\n\r\n"), HasSubstr(":\n\n"));
 }
 
 TEST_F(ProfileFollowTest, AQuestionThatIsWrongGetsAProblemAndNoStream) {

@@ -26,13 +26,13 @@ class ProfileRequestsTest : public ProfileShop {
     void SetUp() override {
         ProfileShop::SetUp();
         loop_.on_loop([&] {
-            requests_.emplace(ProfileRequests::Parts{*reads_, *followers_, clock_}, milliseconds(50),
-                              [this] { return late_.load(); },
-                              [this](const std::string& topic, const std::string& payload,
-                                     const std::string& correlation) {
-                                  if (link_open_) sent_.push_back({topic, payload, correlation});
-                                  return link_open_;
-                              });
+            requests_.emplace(
+                ProfileRequests::Parts{*reads_, *followers_, clock_}, milliseconds(50),
+                [this] { return late_.load(); },
+                [this](const std::string& topic, const std::string& payload, const std::string& correlation) {
+                    if (link_open_) sent_.push_back({topic, payload, correlation});
+                    return link_open_;
+                });
         });
         ask("PUT", "/v1/profiles/c-1",
             R"({"version":1,"aliases":["card:2900000012345","email:jane@example.com"]})");
@@ -87,29 +87,32 @@ TEST_F(ProfileRequestsTest, AnAnswerGoesToTheResponseTopicWithItsCorrelation) {
 TEST_F(ProfileRequestsTest, WithoutAResponseTopicOfItsOwnItGoesBelowRes) {
     EXPECT_EQ(answer_to(by_card).topic, "touchpoint/v1/pos/t1/res/profile");
     EXPECT_EQ(answer_to(R"({"req":"r-1","id":"c-1"})").topic, "touchpoint/v1/pos/t1/res/r-1");
-    EXPECT_EQ(answer_to(R"({"any":["card:1","email:jane@example.com"],"req":"r2"})", "touchpoint/v1/pos/t2/res/x").topic,
-              "touchpoint/v1/pos/t1/res/r2");
-    EXPECT_EQ(answer_to(by_card, "touchpoint/v1/pos/t1/event/sale").topic, "touchpoint/v1/pos/t1/res/profile");
+    EXPECT_EQ(
+        answer_to(R"({"any":["card:1","email:jane@example.com"],"req":"r2"})", "touchpoint/v1/pos/t2/res/x")
+            .topic,
+        "touchpoint/v1/pos/t1/res/r2");
+    EXPECT_EQ(answer_to(by_card, "touchpoint/v1/pos/t1/event/sale").topic,
+              "touchpoint/v1/pos/t1/res/profile");
 }
 
 TEST_F(ProfileRequestsTest, WhatIsWrongIsSaidAndWhere) {
-    for (const auto& [payload, words] : std::map<std::string, std::string>{
-             {"", "a request is a JSON object"},
-             {"[]", "a request is a JSON object"},
-             {"{}", "names whom it asks for"},
-             {R"({"id":"c-1","any":["c-1"]})", "either id or any"},
-             {R"({"id":7})", "must be texts"},
-             {R"({"any":[]})", "a list of 1 to 8"},
-             {R"({"any":[7]})", "a list of 1 to 8"},
-             {R"({"id":"c-1","folow":5})", "there is another one"},
-             {R"({"id":"c-1","follow":3601})", "from 1 to 3600"},
-             {R"({"id":"c-1","follow":-1})", "from 1 to 3600"},
-             {R"({"id":"c-1","follow":1.5})", "from 1 to 3600"},
-             {R"({"id":"c-1","follow":"600"})", "from 1 to 3600"},
-             {R"({"id":"c-1","req":"a/b"})", "req must be"},
-             {R"({"id":"c-1","req":"#"})", "req must be"},
-             {R"({"id":"c-1","purpose":"fun"})", "purpose must be"},
-             {R"({"id":"no scheme"})", "by its id, or by scheme:value"}}) {
+    for (const auto& [payload, words] :
+         std::map<std::string, std::string>{{"", "a request is a JSON object"},
+                                            {"[]", "a request is a JSON object"},
+                                            {"{}", "names whom it asks for"},
+                                            {R"({"id":"c-1","any":["c-1"]})", "either id or any"},
+                                            {R"({"id":7})", "must be texts"},
+                                            {R"({"any":[]})", "a list of 1 to 8"},
+                                            {R"({"any":[7]})", "a list of 1 to 8"},
+                                            {R"({"id":"c-1","folow":5})", "there is another one"},
+                                            {R"({"id":"c-1","follow":3601})", "from 1 to 3600"},
+                                            {R"({"id":"c-1","follow":-1})", "from 1 to 3600"},
+                                            {R"({"id":"c-1","follow":1.5})", "from 1 to 3600"},
+                                            {R"({"id":"c-1","follow":"600"})", "from 1 to 3600"},
+                                            {R"({"id":"c-1","req":"a/b"})", "req must be"},
+                                            {R"({"id":"c-1","req":"#"})", "req must be"},
+                                            {R"({"id":"c-1","purpose":"fun"})", "purpose must be"},
+                                            {R"({"id":"no scheme"})", "by its id, or by scheme:value"}}) {
         const Message answer = answer_to(payload);
         EXPECT_THAT(answer.payload, AllOf(HasSubstr("\"status\":400"), HasSubstr(words))) << payload;
         EXPECT_EQ(answer.topic, "touchpoint/v1/pos/t1/res/profile");

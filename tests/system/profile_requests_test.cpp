@@ -112,6 +112,21 @@ TEST_F(AskingTillTest, WithMqtt311TheAnswerComesBelowResAndAChangeWithinASecond)
     EXPECT_TRUE(wait_for([&] { return gateway_.metric("touchpoint_profile_followers") == 0; }));
 }
 
+TEST_F(AskingTillTest, WhatHappensInTheStoreIsToldToWhoFollows) {
+    const fs::path heard = folder_.path() / "heard.log";
+    Process listener(as("mosquitto_sub", "t1", {"-v", "-t", "touchpoint/v1/pos/t1/res/#"}), heard);
+    ASSERT_TRUE(wait_for([&] {  // until the listener hears
+        publish(request_topic, ask_by_card + R"(,"follow":600})");
+        return read_file(heard).find("not-cached") != std::string::npos;
+    })) << gateway_.log();
+    publish("touchpoint/v1/pos/t1/event/view", R"({"item":"tea","customer":"card:2900000012345"})");
+    EXPECT_TRUE(wait_for([&] { return read_file(heard).find("\"provisional\":true") != std::string::npos; }))
+        << read_file(heard);
+    put(1);
+    EXPECT_TRUE(wait_for([&] { return read_file(heard).find("\"id\":\"c-1\"") != std::string::npos; }))
+        << read_file(heard);
+}
+
 // A kiosk that would have a stranger's answers sent elsewhere gets them itself.
 TEST_F(AskingTillTest, NobodyElseGetsAnAnswer) {
     put(1);
