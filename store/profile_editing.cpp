@@ -145,6 +145,12 @@ void ProfileEditing::add_live(const std::string& key, const ProfileHead& head, c
     write_live(key, head, body, 0);
 }
 
+// What else is kept under one of his names: the raw identifier, and what he did in this store.
+void ProfileEditing::forget_person(const std::string& alias_key) {
+    remove(parts_.tables.vault, alias_key);
+    remove(parts_.tables.pictures, alias_key);
+}
+
 // A profile with everything that leads to it.
 void ProfileEditing::drop_live(const Row& row) {
     if (row.body) {
@@ -192,7 +198,7 @@ std::vector<std::string> ProfileEditing::bury(const std::vector<Alias>& aliases,
     std::vector<std::string> names;
     for (const Alias& alias : aliases) {
         if (!release(alias.key, from)) continue;
-        remove(parts_.tables.vault, alias.key);
+        forget_person(alias.key);
         forgotten.push_back(alias.key);
         if (names.size() == tombstone_aliases_max) continue;
         write(parts_.tables.aliases, alias.key, grave);
@@ -323,7 +329,7 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
     out.id = wanted.id;
     out.time = now_;
     for (const Alias& alias : wanted.aliases) {
-        remove(parts_.tables.vault, alias.key);
+        forget_person(alias.key);
         out.forgotten.push_back(alias.key);
     }
     const std::string own = key_of(wanted.id);

@@ -88,6 +88,7 @@ class ProfileEditing {
                       std::size_t bytes_before);
     // Neither aliases nor the rows of those merged into it.
     void drop_row(const Row& row);
+    void forget_person(const std::string& alias_key);
     void add_live(const std::string& key, const ProfileHead& head, const ProfileBody& body);
     void drop_live(const Row& row);
     void leave_version(const Row& row);

@@ -195,7 +195,11 @@ Result<std::vector<ProfileOutcome>> Profiles::apply_once(std::span<const Profile
     for (const ProfileChange& change : changes) {
         outcomes.push_back(editing.change(change));
         ProfileOutcome& outcome = outcomes.back();
-        if (outcome.verdict == ProfileOutcome::Verdict::erased) outcome.reference = reference(outcome.id);
+        if (outcome.verdict != ProfileOutcome::Verdict::erased) continue;
+        outcome.reference = reference(outcome.id);
+        std::vector<std::string>& names = outcome.forgotten;
+        std::sort(names.begin(), names.end());
+        names.erase(std::unique(names.begin(), names.end()), names.end());
     }
 
     int evicted = 0;

@@ -181,20 +181,27 @@ void LivePictures::changed(Entry& entry) {
     ++dirty_;
 }
 
-Picture LivePictures::of(std::span<const std::string> names) {
-    const std::lock_guard lock(mutex_);
+// REQUIRES: the lock
+std::vector<std::string> LivePictures::with_joined(std::span<const std::string> names) {
     std::vector<std::string> all;
     const auto add = [&](const std::string& name) {
         if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
     };
-    std::vector<Picture> pictures;
     for (const std::string& name : names) add(name);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const Entry& one = entry(all[i]);
-        if (one.gone) continue;
-        for (const std::string& other : one.picture.names) add(other);
-        pictures.push_back(one.picture);
-    }
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (const std::string& other : std::vector<std::string>(entry(all[i]).picture.names)) add(other);
+    return all;
+}
+
+std::vector<std::string> LivePictures::all_names(std::vector<std::string> names) {
+    const std::lock_guard lock(mutex_);
+    return with_joined(names);
+}
+
+Picture LivePictures::of(std::span<const std::string> names) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Picture> pictures;
+    for (const std::string& name : with_joined(names)) pictures.push_back(entry(name).picture);
     return together(pictures);
 }
 

@@ -74,6 +74,9 @@ class LivePictures {
     // The names that this one was joined with, it among them, in their order.
     std::vector<std::string> joined_with(const std::string& name);
 
+    // These, and all that they were joined with; each once.
+    std::vector<std::string> all_names(std::vector<std::string> names);
+
     // The person is to be forgotten: nothing of him is held after the next checkpoint().
     void forget(std::span<const std::string> names);
     // The platform says that they are two: the first ones and the second ones part.
@@ -97,6 +100,7 @@ class LivePictures {
     Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
     void take(const Told& told);
     void take_joined(const Told& told);
+    std::vector<std::string> with_joined(std::span<const std::string> names);
     std::string session_name(const Told& told) const;
     Entry& entry(const std::string& key);
     void changed(Entry& entry);

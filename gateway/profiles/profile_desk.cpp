@@ -51,9 +51,14 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              [this, forgotten = parts.forgotten](const std::string& key) {
                  const std::vector<std::string> names = {key};
                  pictures_.forget(names);
+                 forgotten_ = true;
                  if (forgotten) forgotten(key);
              },
              parts.erase_events,
+             [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
+             [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
+                 pictures_.part(ones, others);
+             },
              [this](const std::vector<std::string>& keys) { changed(keys); }} {}
 
 uplink::NamePerson ProfileDesk::names() {
@@ -73,7 +78,9 @@ void ProfileDesk::follow_job() {
     const auto read = pictures_.catch_up(followed_at_once);
     const SteadyTime now = clock_.steady();
     Result<void> written;
-    if (pictures_.dirty() >= LivePictures::dirty_max || now - checkpointed_ >= checkpoint_every) {
+    // What was forgotten is off the disk already, and may not come back with a picture from memory.
+    if (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
+        now - checkpointed_ >= checkpoint_every) {
         checkpointed_ = now;
         written = pictures_.checkpoint();
     }

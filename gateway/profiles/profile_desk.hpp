@@ -112,6 +112,7 @@ class ProfileDesk {
     const std::function<void(const LivePictures::Joined&)> joined_;
     bool following_ = false;                    // a job is posted
     std::atomic<bool> picture_trouble_{false};  // said once
+    std::atomic<bool> forgotten_{false};        // somebody was, since the last checkpoint
     SteadyTime checkpointed_{};                 // of the live worker's jobs
     store::Worker live_{"live"};                // these two die before what their jobs write to
     store::Worker writer_{"profiles"};

@@ -131,6 +131,12 @@ struct Effects {
     }
 
   private:
+    static std::vector<std::string> aliases_of(const ProfileParts& parts, const std::string& id) {
+        std::vector<std::string> keys;
+        if (const auto look = parts.profiles.by_id(id, parts.clock.utc()))
+            for (const store::Alias& alias : look->profile.aliases) keys.push_back(alias.key);
+        return keys;
+    }
     void note_changed(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
         if (outcome.refused()) return;
         changed.push_back(parts.profiles.reference(outcome.id));
@@ -139,6 +145,11 @@ struct Effects {
             for (const store::Alias& alias : put->aliases) changed.push_back(alias.key);
         if (const auto* merge = std::get_if<store::ProfileMerge>(&change))
             for (const std::string& id : merge->from) changed.push_back(parts.profiles.reference(id));
+        if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change))
+            for (const std::string& id : undone->ids) {
+                changed.push_back(parts.profiles.reference(id));
+                parts.part(aliases_of(parts, outcome.id), aliases_of(parts, id));
+            }
         // Only the result says which aliases a patch has brought.
         if (!std::holds_alternative<store::ProfilePatch>(change)) return;
         const auto look = parts.profiles.by_id(outcome.id, parts.clock.utc());
@@ -168,7 +179,25 @@ Result<std::vector<std::string>> names_of(const ProfileParts& parts, const Profi
     const auto held = parts.profiles.by_id(wanted->id, parts.clock.utc());
     if (!held) return held.error();
     for (const store::Alias& alias : held->profile.aliases) names.push_back(alias.key);
+    // Names that only events know belong to him, too, unless the platform has them as somebody else.
+    for (std::string& name : parts.joined(names)) {
+        if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+        const auto whose = parts.profiles.by_alias(name, parts.clock.utc());
+        if (!whose) return whose.error();
+        if (whose->kind != store::ProfileLook::Kind::found) names.push_back(std::move(name));
+    }
     return names;
+}
+
+// So that the cache forgets what stands under those names, too.
+Result<void> name_all(const ProfileParts& parts, std::vector<ProfileChange>& changes) {
+    for (ProfileChange& change : changes) {
+        auto names = names_of(parts, change);
+        if (!names) return names.error();
+        for (std::string& name : *names)
+            std::get<store::ProfileErase>(change).aliases.push_back({std::move(name), {}});
+    }
+    return {};
 }
 
 using Changes = std::shared_ptr<std::vector<ProfileChange>>;
@@ -187,7 +216,8 @@ void erase_events_first(const ProfileParts& parts, const Changes& changes, std::
     }
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (std::includes(done.begin(), done.end(), names.begin(), names.end())) return go_on({});
+    if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+        return go_on(name_all(parts, *changes));
     parts.erase_events(names, [parts, changes, names, go_on](const Result<void>& erased) {
         if (!erased) return go_on(erased);
         const bool posted = parts.writer.post(

@@ -114,11 +114,24 @@ TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) 
             << name;
     EXPECT_EQ(pictures_->take_news().joined.size(), 1u);
     EXPECT_EQ(leaving("email:a@b.example", Stream::sales).subject, "profile/c-1");
-    const std::vector<std::string> card = {names_.pseudonym(devices::normalise("card:1"))};
-    const std::vector<std::string> mail = {names_.pseudonym(devices::normalise("email:a@b.example"))};
-    pictures_->part(card, mail);
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":["c-2"]})").status, 200u);
     EXPECT_THAT(read("email:a@b.example"), AllOf(HasSubstr("\"id\":\"c-2\""), HasSubstr("view: tea")));
     EXPECT_THAT(read("card:1"), AllOf(HasSubstr("\"id\":\"c-1\""), Not(HasSubstr("view: tea"))));
+}
+
+TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
+    put("c-1", 1, "card:1");
+    put("c-3", 1, "card:3");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@b.example");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:3");
+    viewed("email:a@b.example", "tea");
+    EXPECT_THAT(read("card:1"), HasSubstr("view: tea"));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200u);
+    EXPECT_THAT(erased_,
+                testing::UnorderedElementsAre(names_.pseudonym(devices::normalise("card:1")),
+                                              names_.pseudonym(devices::normalise("email:a@b.example"))));
+    EXPECT_NE(ask_as(till, "/v1/profiles/email:a@b.example", "pos/t1").status, 200u);
+    EXPECT_THAT(read("card:3"), AllOf(HasSubstr("\"id\":\"c-3\""), Not(HasSubstr("tea"))));
 }
 
 TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {

@@ -49,7 +49,7 @@ TEST_F(ProfileFollowTest, WhoFollowsIsToldAtOnceAndAtEachChange) {
     clock_.advance(ProfileFollowers::ask_every);
     ask("DELETE", "/v1/profiles/c-1");
     EXPECT_THAT(screen.read_until("\n\n\r\n"),
-                AllOf(HasSubstr("event: gone\nid:\ndata: {\"type\":\"not-cached\""), HasSubstr("404")));
+                AllOf(HasSubstr("event: gone\nid:\ndata: {\"type\":\"erased\""), HasSubstr("410")));
     clock_.advance(ProfileFollowers::ask_every);
     ask("PUT", "/v1/profiles/c-2", version(1));
     EXPECT_THAT(screen.read_until("\n\n\r\n"), HasSubstr("data: {\"id\":\"c-2\""));

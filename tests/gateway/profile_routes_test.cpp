@@ -147,7 +147,7 @@ TEST_F(ProfileRoutesTest, ANameThatComesToAProfileWhileItIsErasedIsErasedWithIt)
     };
     EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
     EXPECT_THAT(erased_, testing::Contains(names_.pseudonym({"card", "8"})));
-    EXPECT_EQ(ask("GET", "/v1/profiles/card:8").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:8").status, 410);
 }
 
 TEST_F(ProfileRoutesTest, AnErasureInABatchKnowsTheNamesOfTheLinesBeforeIt) {

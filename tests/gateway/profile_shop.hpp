@@ -62,11 +62,18 @@ class ProfileShop : public testing::Test {
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
-                [this](const std::string& key) { forgotten_.push_back(key); },
+                [this](const std::string& key) {
+                    pictures_->forget(std::vector{key});
+                    forgotten_.push_back(key);
+                },
                 [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
                     if (on_erase_events_) on_erase_events_();
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
+                },
+                [this](std::vector<std::string> keys) { return pictures_->all_names(std::move(keys)); },
+                [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
+                    pictures_->part(ones, others);
                 },
                 [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); }};
             routes_ = gateway::profile_routes(parts);

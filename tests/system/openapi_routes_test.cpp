@@ -95,6 +95,8 @@ class Tables {
                          [](const std::string&, const std::vector<std::string>&) {},
                          [](const std::string&) {},
                          {},
+                         [](std::vector<std::string> keys) { return keys; },
+                         [](const std::vector<std::string>&, const std::vector<std::string>&) {},
                          [](const std::vector<std::string>&) {}};
     RouteParts parts_{[] { return Snapshot{}; },
                       [] { return std::string(); },

@@ -29,9 +29,11 @@ constexpr int steps = 8;
 class Visit : public testing::Test {
   protected:
     // A device repeats what was not answered, under the same id. 200: it is durable.
-    void tells(const std::string& device, const std::string& event, const std::string& id, const std::string& members) {
+    void tells(const std::string& device, const std::string& event, const std::string& id,
+               const std::string& members) {
         const std::string target = "/v1/events?device=" + device + "&event=" + event;
-        const std::string body = R"({"event_id":")" + id + "\"" + (members.empty() ? "" : ",") + members + "}";
+        const std::string body =
+            R"({"event_id":")" + id + "\"" + (members.empty() ? "" : ",") + members + "}";
         EXPECT_TRUE(wait_for([&] { return http_ask(gateway_.port(), "POST", target, body).status == 200; }))
             << device << ' ' << event;
     }
@@ -40,8 +42,10 @@ class Visit : public testing::Test {
     }
     void platform_says(int version, const std::string& more) {
         const std::string body =
-            R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + card + R"("],"traits":{"tier":"gold"},)" +
-            R"("consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" + more + "}";
+            R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + card +
+            R"("],"traits":{"tier":"gold"},)" +
+            R"("consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" + more +
+            "}";
         const int status = http_ask(platform_port_, "PUT", "/v1/profiles/c-1", body).status;
         EXPECT_TRUE(status == 200 || status == 201) << status;
     }
@@ -59,8 +63,8 @@ class Visit : public testing::Test {
     GatewayProcess gateway_{
         fs::path(BINARY_DIR), folder_.path() / "gateway", "mqtt://127.0.0.1:" + std::to_string(free_port()),
         "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) +
-            "\"\n[[uplink.push]]\nname = \"platform\"\nurl = \"http://127.0.0.1:" + std::to_string(destination_port_) +
-            "/events\"\nretry_first_ms = 50\nretry_max_ms = 500\n"};
+            "\"\n[[uplink.push]]\nname = \"platform\"\nurl = \"http://127.0.0.1:" +
+            std::to_string(destination_port_) + "/events\"\nretry_first_ms = 50\nretry_max_ms = 500\n"};
     static constexpr const char* ids_[] = {"e-view", "e-identify", "e-cart", "e-consent", "e-sale"};
 };
 
@@ -79,24 +83,28 @@ using StoryFigureTest = Visit;
 TEST_P(StoryTest, ACustomerIsKnownAtTheTillAndWhatHeForbidsIsObeyedWhereverTheGatewayDies) {
     gateway_.start(false);
     platform_says(1, "");
-    step_is_over();  // 1
+    step_is_over();                                                              // 1
     tells("kiosk/a", "view", "e-view", R"("item":"oat milk","session":"s-1")");  // nobody yet
-    step_is_over();  // 2
-    tells("kiosk/a", "identify", "e-identify", R"("session":"s-1","customer":[")" + std::string(card) + "\",\"" + mail + "\"]");
+    step_is_over();                                                              // 2
+    tells("kiosk/a", "identify", "e-identify",
+          R"("session":"s-1","customer":[")" + std::string(card) + "\",\"" + mail + "\"]");
     step_is_over();  // 3
     tells("kiosk/a", "cart", "e-cart",
           R"("action":"add","item":"oat milk","quantity":2,"customer":")" + std::string(card) + "\"");
     step_is_over();  // 4
     for (const char* name : {card, mail})
-        EXPECT_THAT(reads(name), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("\"gold\""), HasSubstr("view: oat milk"),
-                                       HasSubstr(R"("lines":[{"item":"oat milk","quantity":2}])"),
-                                       HasSubstr(R"("store.kiosk.view.v1":1)"), HasSubstr(R"("store.kiosk.cart.v1":1)")))
+        EXPECT_THAT(reads(name),
+                    AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("\"gold\""), HasSubstr("view: oat milk"),
+                          HasSubstr(R"("lines":[{"item":"oat milk","quantity":2}])"),
+                          HasSubstr(R"("store.kiosk.view.v1":1)"), HasSubstr(R"("store.kiosk.cart.v1":1)")))
             << name;
     step_is_over();  // 5
     tells("kiosk/b", "consent", "e-consent",
-          R"("customer":")" + std::string(card) + R"(","purpose":["personalisation","analytics"],"state":"revoked")");
-    EXPECT_THAT(reads(card), AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")),
-                                   HasSubstr(R"("personalisation":{"state":"revoked")"), HasSubstr("\"recent\"")));
+          R"("customer":")" + std::string(card) +
+              R"(","purpose":["personalisation","analytics"],"state":"revoked")");
+    EXPECT_THAT(reads(card),
+                AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")),
+                      HasSubstr(R"("personalisation":{"state":"revoked")"), HasSubstr("\"recent\"")));
     step_is_over();  // 6
     EXPECT_THAT(reads(card), AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk"))));
     tells("pos/t1", "sale", "e-sale", R"("total":"3.98","customer":")" + std::string(mail) + "\"");
@@ -111,7 +119,8 @@ TEST_P(StoryTest, ACustomerIsKnownAtTheTillAndWhatHeForbidsIsObeyedWhereverTheGa
     const auto& platform = **started;
     ASSERT_TRUE(wait_for([&] {
         const auto events = platform.events();
-        return std::all_of(std::begin(ids_), std::end(ids_), [&](const char* id) { return place_of(events, id) < events.size(); }) &&
+        return std::all_of(std::begin(ids_), std::end(ids_),
+                           [&](const char* id) { return place_of(events, id) < events.size(); }) &&
                std::any_of(events.begin(), events.end(), [](const std::string& event) {
                    return event.find("store.system.merge.v1") != std::string::npos;
                });
@@ -134,12 +143,14 @@ TEST_P(StoryTest, ACustomerIsKnownAtTheTillAndWhatHeForbidsIsObeyedWhereverTheGa
     epoch.resize(epoch.find('"'));
     platform_says(2, R"(,"seen":{"gw-test":{"epoch":")" + epoch +
                          R"(","customer":1000,"sales":1000,"interactions":1000,"telemetry":1000}})");
-    EXPECT_THAT(reads(card), AllOf(HasSubstr("\"gold\""), HasSubstr("\"version\":2"), Not(HasSubstr("\"counts\"")),
-                                   Not(HasSubstr("\"cart\"")), HasSubstr(R"("personalisation":{"state":"granted")")));
+    EXPECT_THAT(reads(card),
+                AllOf(HasSubstr("\"gold\""), HasSubstr("\"version\":2"), Not(HasSubstr("\"counts\"")),
+                      Not(HasSubstr("\"cart\"")), HasSubstr(R"("personalisation":{"state":"granted")")));
     gateway_.stop();
 }
 
-INSTANTIATE_TEST_SUITE_P(KilledAfterStep, StoryTest, testing::Range(0, steps + 1), testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(KilledAfterStep, StoryTest, testing::Range(0, steps + 1),
+                         testing::PrintToStringParamName());
 
 // The figure that the story promises: from a receipt to a read with the event in it.
 TEST_F(StoryFigureTest, FromTheLastReceiptToTheReadAtTheTillIsMeasured) {
@@ -148,16 +159,18 @@ TEST_F(StoryFigureTest, FromTheLastReceiptToTheReadAtTheTillIsMeasured) {
     std::vector<double> took;
     for (int run = 0; run < 200; ++run) {
         const std::string item = "item-" + std::to_string(run);
-        tells("pos/t1", "cart", "m-" + item, R"("action":"add","item":")" + item + R"(","customer":")" + card + "\"");
+        tells("pos/t1", "cart", "m-" + item,
+              R"("action":"add","item":")" + item + R"(","customer":")" + card + "\"");
         const auto began = std::chrono::steady_clock::now();
         const std::string profile = reads(card);
-        took.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+        took.push_back(
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
         ASSERT_THAT(profile, HasSubstr(item));
     }
     std::sort(took.begin(), took.end());
     RecordProperty("read_after_receipt_p99_ms", std::to_string(took[197]));
-    std::printf("a till's read after the last receipt, 200 runs: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n", took[100],
-                took[197], took.back());
+    std::printf("a till's read after the last receipt, 200 runs: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n",
+                took[100], took[197], took.back());
 }
 
 }  // namespace
