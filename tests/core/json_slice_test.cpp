@@ -1,9 +1,9 @@
-#include "devices/json_slice.hpp"
+#include "gateway/core/json_slice.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace touchpoint::devices {
+namespace touchpoint {
 namespace {
 
 using testing::ElementsAre;
@@ -66,4 +66,4 @@ TEST(JsonSliceTest, EscapesMeanWhatRfc8259Says) {
 }
 
 }  // namespace
-}  // namespace touchpoint::devices
+}  // namespace touchpoint

@@ -1,10 +1,10 @@
-#include "devices/json_slice.hpp"
+#include "gateway/core/json_slice.hpp"
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <cstdint>
 
-namespace touchpoint::devices {
+namespace touchpoint {
 namespace {
 
 namespace json = boost::json;
@@ -260,4 +260,4 @@ std::optional<std::string_view> json_find(const std::vector<JsonMember>& members
     return std::nullopt;
 }
 
-}  // namespace touchpoint::devices
+}  // namespace touchpoint
