@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/mappings.hpp"
 #include "config/rules.hpp"
 #include "config/section.hpp"
 
@@ -94,7 +95,7 @@ void read_store(Section section, StoreSettings& out) {
     section.finish();
 }
 
-void read_profiles(Section section, ProfileSettings& out) {
+void read_profiles(Section section, ProfileSettings& out, Reading& reading) {
     section.number("bytes", out.bytes, mib, 64 * gib, "bytes");
     section.duration<std::chrono::hours>("stale_h", out.stale, 1, 24 * 366);
     section.choice("unknown_consent", out.unknown_consent_granted, {{"denied", false}, {"granted", true}});
@@ -110,6 +111,12 @@ void read_profiles(Section section, ProfileSettings& out) {
                         {"marketing", std::string("marketing")}});
     }
     section.duration<std::chrono::milliseconds>("answer_within_ms", out.answer_within, 5, 1000);
+    const std::filesystem::path shipped = out.mappings_folder;
+    section.path("mappings", out.mappings_folder);
+    std::error_code error;
+    // Where nothing was installed nobody has asked for one of them.
+    if (out.mappings_folder != shipped || std::filesystem::exists(shipped, error))
+        out.mappings = read_mappings(out.mappings_folder, reading.problems);
     section.finish();
 }
 
@@ -310,7 +317,7 @@ Settings read_settings(const Node& document, Reading& reading) {
     read_mqtt(Section(reading, root.table("mqtt"), "mqtt"), out.link);
     read_devices(Section(reading, root.table("devices"), "devices"), out.admission);
     read_store(Section(reading, root.table("store"), "store"), out.store);
-    read_profiles(Section(reading, root.table("profiles"), "profiles"), out.profiles);
+    read_profiles(Section(reading, root.table("profiles"), "profiles"), out.profiles, reading);
     read_auth(Section(reading, root.table("auth"), "auth"), out.auth);
     const bool tokens = !out.auth.tokens_file.empty();
     Section http(reading, root.table("http"), "http");

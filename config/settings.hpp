@@ -15,6 +15,7 @@
 #include "gateway/core/log.hpp"
 #include "gateway/core/streams.hpp"
 #include "uplink/options.hpp"
+#include "uplink/profile_mapping.hpp"
 
 namespace touchpoint::config {
 
@@ -89,6 +90,8 @@ struct ProfileSettings {
     // What an event needs so that it leaves under the person's own name: a purpose's word.
     PerStream<std::string> event_purposes{{"operation", "operation", "analytics", "analytics", "operation"}};
     std::chrono::milliseconds answer_within{50};  // of a device's read; later it is told "not now"
+    std::filesystem::path mappings_folder = "/etc/touchpoint/mappings";  // may not be there
+    std::vector<uplink::ProfileMapping> mappings;                        // what stands in it
 };
 
 struct ControlSettings {

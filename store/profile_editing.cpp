@@ -297,24 +297,29 @@ void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) 
 
 ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
     const auto row = load(key_of(wanted.id));
-    if (!row) return refused(Verdict::refused_missing, wanted.id);
-    if (row->head.kind == ProfileKind::erased)
-        return refused(Verdict::refused_erased, wanted.id, row->head.version);
-    if (row->head.kind == ProfileKind::merged)
-        return refused(Verdict::refused_merged, row->survivor, row->head.version);
-    if (!row->live() || row->hollow()) return refused(Verdict::refused_missing, wanted.id);
+    const std::uint64_t held = row ? row->head.version : 0;
+    if (row && row->head.kind == ProfileKind::merged)
+        return refused(Verdict::refused_merged, row->survivor, held);
+    const bool live = row && row->live() && !row->hollow();
+    if (!live && !wanted.create) {
+        const bool erased = row && row->head.kind == ProfileKind::erased;
+        return refused(erased ? Verdict::refused_erased : Verdict::refused_missing, wanted.id,
+                       erased ? held : 0);
+    }
     ProfilePut result;
-    if (wanted.version > row->head.version) {
+    if (!live || wanted.version > held) {
         Profile now;
         now.id = wanted.id;
-        now.version = row->head.version;
-        now.updated = row->head.updated;
-        now.received = row->head.received;
-        now.json = row->body->json;
-        now.aliases = row->body->aliases;
+        now.json = "{}";
+        if (live) {
+            now.version = held;
+            now.updated = row->head.updated;
+            now.received = row->head.received;
+            now.json = row->body->json;
+            now.aliases = row->body->aliases;
+        }
         auto edited = wanted.edit(now);
-        if (!edited)
-            return refused(Verdict::refused_invalid, wanted.id, row->head.version, edited.error().context);
+        if (!edited) return refused(Verdict::refused_invalid, wanted.id, held, edited.error().context);
         result = std::move(*edited);
     }
     result.id = wanted.id;

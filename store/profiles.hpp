@@ -77,6 +77,7 @@ struct ProfilePatch {
     // What becomes of the profile. Fails with invalid_argument; the context says what is wrong with the
     // patch.
     std::function<Result<ProfilePut>(const Profile&)> edit;
+    bool create = false;  // where none is held: of an empty one
 };
 struct ProfileErase {
     std::string id;

@@ -59,7 +59,8 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                  pictures_.part(ones, others);
              },
-             [this](const std::vector<std::string>& keys) { changed(keys); }} {}
+             [this](const std::vector<std::string>& keys) { changed(keys); },
+             &settings.mappings} {}
 
 uplink::NamePerson ProfileDesk::names() {
     return [this](std::string_view pseudonym, Stream stream) {

@@ -223,19 +223,36 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
     patch.id = id;
     patch.version = **version;
     std::string changes = "{";
+    std::vector<store::Alias> more;
     for (const JsonMember& member : members) {
         const std::string name = devices::json_unescape(member.key);
         const bool ours = name == "id" || name == "version" || (!without.empty() && name == without);
         if (ours) continue;
+        if (name == "create" && (member.value == "true" || member.value == "false")) {
+            patch.create = member.value == "true";
+            continue;
+        }
+        if (name == "add_aliases") {
+            auto aliases = aliases_in(member.value, pseudonymiser);
+            if (!aliases) return aliases.error();
+            more = std::move(*aliases);
+            continue;
+        }
         if (changes.size() > 1) changes += ',';
         changes += std::string(member.key) + ':' + std::string(member.value);
     }
     changes += '}';
-    patch.edit = [changes = std::move(changes),
+    patch.edit = [changes = std::move(changes), more = std::move(more),
                   &pseudonymiser](const store::Profile& profile) -> Result<store::ProfilePut> {
         const std::string result = merge_patch(whole_json(profile), changes);
         auto put = put_of(devices::json_members(result), profile.id, pseudonymiser);
         if (!put) return fail(Errc::invalid_argument, put.error().words);
+        for (const store::Alias& alias : more)
+            if (std::find(put->aliases.begin(), put->aliases.end(), alias) == put->aliases.end())
+                put->aliases.push_back(alias);
+        if (put->aliases.size() > Profiles::aliases_max)
+            return fail(Errc::invalid_argument,
+                        "a profile has at most " + std::to_string(Profiles::aliases_max) + " aliases");
         return std::move(*put);
     };
     return patch;

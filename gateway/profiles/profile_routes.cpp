@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "devices/json_slice.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/profile_document.hpp"
 
@@ -101,10 +102,10 @@ HttpResponse response_to(const ProfileOutcome& outcome) {
     return json_response("{" + members_of(outcome, said.word) + "}\n", said.status);
 }
 
-std::string line_of(std::size_t index, const ProfileOutcome& outcome) {
+// `place`: the beginning of the result.
+std::string line_of(const std::string& place, const ProfileOutcome& outcome) {
     const Told said = told(outcome);
-    std::string out =
-        "{\"index\":" + std::to_string(index) + ",\"status\":" + std::to_string(said.status) + ',';
+    std::string out = place + "\"status\":" + std::to_string(said.status) + ',';
     if (!outcome.refused()) return out + members_of(outcome, said.word) + '}';
     return out + "\"error\":{\"type\":" + json_string(said.word) + ",\"detail\":" + json_string(said.detail) +
            "}}";
@@ -347,18 +348,63 @@ std::vector<std::string_view> lines_of(std::string_view body) {
     return lines;
 }
 
+// One change of a batch before it is read, or what its document had instead.
+struct Entry {
+    std::size_t index = 0;            // of the line
+    std::optional<std::size_t> item;  // in the line's document, where it was mapped
+    std::string_view text;
+    std::string_view problem;
+
+    std::string place() const {
+        std::string out = "{\"index\":" + std::to_string(index) + ',';
+        if (item) out += "\"item\":" + std::to_string(*item) + ',';
+        return out;
+    }
+    bool passed_over() const { return item && text.empty() && problem.empty(); }
+};
+
+// What stands in a body, and what it points into.
+struct Entries {
+    std::vector<std::vector<uplink::MappedItem>> mapped;
+    std::vector<Entry> list;
+};
+
+Entries entries_of(const std::vector<std::string_view>& lines, const uplink::ProfileMapping* mapping,
+                   UtcTime now) {
+    Entries out;
+    for (std::size_t index = 0; index < lines.size() && out.list.size() <= profile_lines_max; ++index) {
+        if (mapping == nullptr) {
+            out.list.push_back({index, {}, lines[index], {}});
+            continue;
+        }
+        out.mapped.push_back(uplink::map_profiles(*mapping, lines[index], now));
+        std::size_t item = 0;
+        for (const uplink::MappedItem& one : out.mapped.back())
+            out.list.push_back({index, item++, one.line, one.problem});
+    }
+    return out;
+}
+
+// A document of another platform may be one value over several lines.
+std::vector<std::string_view> documents_of(std::string_view body) {
+    if (!devices::validate_json(body)) return {body};
+    return lines_of(body);
+}
+
 // One batch on its way through the writer: a transaction after the other. Erasures stand in transactions of
 // their own, because their persons leave the events first; others may write while that is waited for.
 class Batch : public std::enable_shared_from_this<Batch> {
   public:
-    Batch(const ProfileParts& parts, std::string body, Reply reply)
-        : parts_(parts), body_(std::move(body)), reply_(std::move(reply)), lines_(lines_of(body_)) {}
+    Batch(const ProfileParts& parts, const uplink::ProfileMapping* mapping, std::string body, Reply reply)
+        : parts_(parts), mapping_(mapping), body_(std::move(body)), reply_(std::move(reply)) {}
 
     // REQUIRES: on the writer
     void begin() {
-        if (lines_.empty() || lines_.size() > profile_lines_max)
+        const auto lines = mapping_ == nullptr ? lines_of(body_) : documents_of(body_);
+        entries_ = entries_of(lines, mapping_, parts_.clock.utc());
+        if (lines.empty() || lines.size() > profile_lines_max || entries_.list.size() > profile_lines_max)
             return end(bad("the body must be 1 to " + std::to_string(profile_lines_max) + " lines of JSON"));
-        results_.resize(lines_.size());
+        results_.resize(entries_.list.size());
         go_on();
     }
 
@@ -378,27 +424,36 @@ class Batch : public std::enable_shared_from_this<Batch> {
         });
     }
 
+    Made read(const Entry& entry) const {
+        if (!entry.problem.empty()) return Mistake{std::string(entry.problem)};
+        if (entry.text.size() > body_bytes_max)
+            return Mistake{"a line is at most " + std::to_string(body_bytes_max) + " bytes"};
+        return profile_line(entry.text, parts_.pseudonymiser);
+    }
+
     // The next lines that go into one transaction.
     void collect() {
         std::size_t bytes = 0;
-        for (; next_ < lines_.size() && changes_->size() < Profiles::changes_max && bytes < bytes_max;
+        for (; next_ < entries_.list.size() && changes_->size() < Profiles::changes_max && bytes < bytes_max;
              ++next_) {
-            auto change =
-                lines_[next_].size() > body_bytes_max
-                    ? Made(Mistake{"a line is at most " + std::to_string(body_bytes_max) + " bytes"})
-                    : profile_line(lines_[next_], parts_.pseudonymiser);
+            const Entry& entry = entries_.list[next_];
+            if (entry.passed_over()) {
+                results_[next_] = entry.place() + "\"status\":200,\"outcome\":\"passed-over\"}";
+                continue;
+            }
+            auto change = read(entry);
             if (!change) {
                 ProfileOutcome outcome;
                 outcome.verdict = Verdict::refused_invalid;
                 outcome.detail = std::move(change.error().words);
-                results_[next_] = line_of(next_, outcome);
+                results_[next_] = line_of(entry.place(), outcome);
                 continue;
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
             if (!changes_->empty() && erases != erases_) return;
             erases_ = erases;
-            bytes += lines_[next_].size();
-            indexes_.push_back(next_);
+            bytes += entry.text.size();
+            places_.push_back(next_);
             changes_->push_back(std::move(*change));
         }
     }
@@ -409,10 +464,10 @@ class Batch : public std::enable_shared_from_this<Batch> {
         if (!outcomes) return end(broken_off(not_written())), false;
         for (std::size_t i = 0; i < changes_->size(); ++i) {
             effects_.note(parts_, (*changes_)[i], (*outcomes)[i]);
-            results_[indexes_[i]] = line_of(indexes_[i], (*outcomes)[i]);
+            results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
         }
         changes_->clear();
-        indexes_.clear();
+        places_.clear();
         std::this_thread::sleep_for(breath);
         return true;
     }
@@ -438,19 +493,32 @@ class Batch : public std::enable_shared_from_this<Batch> {
     }
 
     const ProfileParts parts_;
+    const uplink::ProfileMapping* mapping_;
     const std::string body_;
     const Reply reply_;
-    const std::vector<std::string_view> lines_;  // of body_
+    Entries entries_;  // of body_
     std::size_t next_ = 0;
     Changes changes_ = std::make_shared<std::vector<ProfileChange>>();
     bool erases_ = false;
-    std::vector<std::size_t> indexes_;
+    std::vector<std::size_t> places_;  // of the entries that stand in changes_
     std::vector<std::string> results_;
     Effects effects_;
 };
 
+const uplink::ProfileMapping* mapping_named(const ProfileParts& parts, std::string_view name) {
+    if (parts.mappings == nullptr) return nullptr;
+    for (const uplink::ProfileMapping& mapping : *parts.mappings)
+        if (mapping.name == name) return &mapping;
+    return nullptr;
+}
+
 void batch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
-    const auto work = std::make_shared<Batch>(parts, request.body, reply);
+    const uplink::ProfileMapping* mapping = nullptr;
+    if (!request.query.empty()) {
+        mapping = mapping_named(parts, request.query_value("mapping"));
+        if (mapping == nullptr) return reply(bad("there is no mapping of this name here"));
+    }
+    const auto work = std::make_shared<Batch>(parts, mapping, request.body, reply);
     if (!parts.writer.post([work] { work->begin(); })) reply(busy());
 }
 
@@ -519,7 +587,7 @@ Route erasures_route(const ProfileParts& parts) {
 
 std::vector<Route> profile_routes(const ProfileParts& parts) {
     const std::string one = "/v1/profiles/{id}";
-    std::vector<Route> routes = {route(parts, "POST", "/v1/profiles/batch", batch),
+    std::vector<Route> routes = {route(parts, "POST", "/v1/profiles/batch", batch, "mapping"),
                                  route(parts, "PUT", one, put_or_patch),
                                  route(parts, "PATCH", one, put_or_patch),
                                  route(parts, "DELETE", one, erase, "version"),

@@ -17,6 +17,7 @@
 #include "gateway/http.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
+#include "uplink/profile_mapping.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -44,6 +45,8 @@ struct ProfileParts {
     std::function<void(const std::vector<std::string>& ones, const std::vector<std::string>& others)> part;
     // On loop, before the answer: what these (ProfileAnswer::keys) lead to may read otherwise now.
     std::function<void(const std::vector<std::string>& keys)> changed;
+    // For documents of other platforms; absent: there are none.
+    const std::vector<uplink::ProfileMapping>* mappings = nullptr;
 };
 
 // PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge and .../unmerge,

@@ -75,7 +75,8 @@ class ProfileShop : public testing::Test {
                 [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                     pictures_->part(ones, others);
                 },
-                [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); }};
+                [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); },
+                &mappings_};
             routes_ = gateway::profile_routes(parts);
             routes_.push_back(gateway::wanted_route(*reads_));
             for (gateway::Route& route : gateway::profile_read_routes(
@@ -180,6 +181,7 @@ class ProfileShop : public testing::Test {
     std::vector<std::string> erased_;
     Result<void> events_erased_;
     std::function<void()> on_erase_events_;
+    std::vector<uplink::ProfileMapping> mappings_;
     std::vector<gateway::Route> routes_;
     std::unique_ptr<gateway::HttpServer> server_;
     int port_ = 0;
