@@ -95,6 +95,57 @@ void read_store(Section section, StoreSettings& out) {
     section.finish();
 }
 
+// `name`: of the table.
+void read_credentials(Section& section, const std::string& name, uplink::PushOptions& out) {
+    section.file("ca_file", out.ca_file);
+    section.file("cert_file", out.cert_file);
+    section.file("key_file", out.key_file);
+    section.file("bearer_token_file", out.bearer_token_file);
+    section.text("username", out.username, printable_rule);
+    section.file("password_file", out.password_file);
+    if (section.has("cert_file") != section.has("key_file"))
+        section.complain(section.has("cert_file") ? "cert_file" : "key_file",
+                         name + ".cert_file and " + name + ".key_file belong together: set both or none");
+    if (section.has("bearer_token_file") && section.has("username"))
+        section.complain("bearer_token_file",
+                         name + ": bearer_token_file and username (Basic) exclude each other; keep one");
+    if (section.has("username") != section.has("password_file"))
+        section.complain(section.has("username") ? "username" : "password_file",
+                         name + ".username and " + name + ".password_file belong together: set both or none");
+    const bool tls = out.url.empty() || out.url.compare(0, 8, "https://") == 0;
+    for (const char* key : {"ca_file", "cert_file"})
+        if (section.has(key) && !tls)
+            section.complain(key, name + "." + key + " is for https:// addresses only");
+}
+
+void read_feed(Section section, ProfileSettings& out) {
+    uplink::FeedOptions feed;
+    uplink::PushOptions& link = feed.connection;
+    link.name = "profiles.feed";
+    section.required_text("url", link.url, push_url_rule);
+    section.text("wanted_url", feed.wanted_url, push_url_rule);
+    section.text("mapping", feed.mapping, name_rule);
+    const auto named = [&](const uplink::ProfileMapping& mapping) { return mapping.name == feed.mapping; };
+    if (!feed.mapping.empty() && std::none_of(out.mappings.begin(), out.mappings.end(), named))
+        section.complain("mapping", "profiles.feed.mapping: there is no " + feed.mapping + ".toml in " +
+                                        out.mappings_folder.string());
+    section.duration<std::chrono::seconds>("wait_s", feed.wait, 1, 120);
+    section.choice("identifiers", link.identifiers,
+                   {{"pseudonym", uplink::Identifiers::pseudonym}, {"raw", uplink::Identifiers::raw}});
+    section.duration<std::chrono::milliseconds>("timeout_ms", link.timeout, 100, 600'000);
+    section.duration<std::chrono::milliseconds>("retry_first_ms", link.retry_first, 10, 600'000);
+    section.duration<std::chrono::milliseconds>("retry_max_ms", link.retry_max, 100, 86'400'000);
+    section.duration<std::chrono::milliseconds>("probe_ms", link.probe, 100, 86'400'000);
+    if (link.retry_max < link.retry_first)
+        section.complain("retry_max_ms",
+                         "profiles.feed.retry_max_ms must not be less than profiles.feed.retry_first_ms");
+    read_credentials(section, "profiles.feed", link);
+    section.pairs("headers", link.headers, header_name_rule, header_value_rule);
+    section.text("proxy", link.proxy, proxy_url_rule);
+    section.finish();
+    if (section.present()) out.feed = std::move(feed);
+}
+
 void read_profiles(Section section, ProfileSettings& out, Reading& reading) {
     section.number("bytes", out.bytes, mib, 64 * gib, "bytes");
     section.duration<std::chrono::hours>("stale_h", out.stale, 1, 24 * 366);
@@ -117,6 +168,7 @@ void read_profiles(Section section, ProfileSettings& out, Reading& reading) {
     // Where nothing was installed nobody has asked for one of them.
     if (out.mappings_folder != shipped || std::filesystem::exists(shipped, error))
         out.mappings = read_mappings(out.mappings_folder, reading.problems);
+    read_feed(Section(reading, section.table("feed"), "profiles.feed"), out);
     section.finish();
 }
 
@@ -223,29 +275,6 @@ std::string stream_rule(const std::string& text) {
                : "one of \"customer\", \"sales\", \"interactions\", \"telemetry\", \"quarantine\"";
 }
 
-void read_credentials(Section& section, uplink::PushOptions& out) {
-    section.file("ca_file", out.ca_file);
-    section.file("cert_file", out.cert_file);
-    section.file("key_file", out.key_file);
-    section.file("bearer_token_file", out.bearer_token_file);
-    section.text("username", out.username, printable_rule);
-    section.file("password_file", out.password_file);
-    if (section.has("cert_file") != section.has("key_file"))
-        section.complain(section.has("cert_file") ? "cert_file" : "key_file",
-                         "uplink.push.cert_file and uplink.push.key_file belong together: set both or none");
-    if (section.has("bearer_token_file") && section.has("username"))
-        section.complain("bearer_token_file",
-                         "uplink.push: bearer_token_file and username (Basic) exclude each other; keep one");
-    if (section.has("username") != section.has("password_file"))
-        section.complain(
-            section.has("username") ? "username" : "password_file",
-            "uplink.push.username and uplink.push.password_file belong together: set both or none");
-    const bool tls = out.url.empty() || out.url.compare(0, 8, "https://") == 0;
-    for (const char* key : {"ca_file", "cert_file"})
-        if (section.has(key) && !tls)
-            section.complain(key, std::string("uplink.push.") + key + " is for https:// addresses only");
-}
-
 uplink::PushOptions read_push(Section section) {
     uplink::PushOptions out;
     section.required_text("name", out.name, name_rule);
@@ -277,7 +306,7 @@ uplink::PushOptions read_push(Section section) {
     if (out.retry_max < out.retry_first)
         section.complain("retry_max_ms",
                          "uplink.push.retry_max_ms must not be less than uplink.push.retry_first_ms");
-    read_credentials(section, out);
+    read_credentials(section, "uplink.push", out);
     section.pairs("headers", out.headers, header_name_rule, header_value_rule);
     section.text("proxy", out.proxy, proxy_url_rule);
     section.finish();
@@ -440,6 +469,8 @@ std::string summary(const Settings& settings) {
            "\n";
     for (const uplink::PushOptions& push : settings.push)
         out += "  sends to " + push.name + " at " + push.url + "\n";
+    if (settings.profiles.feed)
+        out += "  follows the profiles of " + settings.profiles.feed->connection.url + "\n";
     if (settings.push.empty())
         out += "  sends to nobody: there is no [[uplink.push]], events stay on the disk\n";
     const auto listener = [&](const char* whom, const HttpSettings& http) {

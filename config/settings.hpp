@@ -92,6 +92,7 @@ struct ProfileSettings {
     std::chrono::milliseconds answer_within{50};  // of a device's read; later it is told "not now"
     std::filesystem::path mappings_folder = "/etc/touchpoint/mappings";  // may not be there
     std::vector<uplink::ProfileMapping> mappings;                        // what stands in it
+    std::optional<uplink::FeedOptions> feed;                             // empty: none is followed
 };
 
 struct ControlSettings {

@@ -46,15 +46,16 @@ int Daemon::Impl::run() {
     reload_signal_.async_wait([this](boost::system::error_code error, int) {
         if (!error) reload();
     });
-    for (const auto& pusher : pushers_)
-        pusher->start([this](std::exception_ptr error) {
-            if (!error) return;
-            try {
-                std::rethrow_exception(error);
-            } catch (const std::exception& e) {
-                failed(std::string("a push destination ended: ") + e.what());
-            }
-        });
+    const auto on_end = [this](const std::exception_ptr& error) {
+        if (!error) return;
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+            failed(std::string("a push destination or the profile feed ended: ") + e.what());
+        }
+    };
+    for (const auto& pusher : pushers_) pusher->start(on_end);
+    profiles_->start_feed(settings_.gateway.id, surroundings_.random, on_end);
     housekeeping_->submit(
         events_->started(clock_.utc(), surroundings_.version, last_end_, new_epoch_, clock_.trusted()));
     log::info(
@@ -199,6 +200,7 @@ void Daemon::Impl::reload() {
     const bool certificates = listeners_->reload();
     // Password and token files are read at every connect: a destination that was paused tries again now.
     for (const auto& pusher : pushers_) pusher->retry_now();
+    profiles_->retry_feed();
     log::info("gateway", certificates
                              ? "reloaded: log level, heartbeat, secrets and certificates; every other "
                                "key needs a restart"
@@ -216,7 +218,7 @@ void Daemon::Impl::run_until(milliseconds deadline, const std::function<bool()>&
 }
 
 bool Daemon::Impl::uplink_ended() const {
-    return pull_->ended() &&
+    return pull_->ended() && profiles_->feed_ended() &&
            std::all_of(pushers_.begin(), pushers_.end(), [](const auto& pusher) { return pusher->ended(); });
 }
 
@@ -224,6 +226,7 @@ bool Daemon::Impl::uplink_ended() const {
 void Daemon::Impl::end_uplink() {
     pull_->stop();
     for (const auto& pusher : pushers_) pusher->stop();
+    profiles_->stop_feed();
     run_until(stop_uplink_max, [this] { return uplink_ended(); });
 }
 

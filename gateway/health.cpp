@@ -197,6 +197,29 @@ Refusal refusal(int status, const std::string& config) {
             config + "?"};
 }
 
+void add_feeds(const Snapshot& s, std::vector<Condition>& out) {
+    for (const uplink::FeedStats& feed : s.profiles.feeds) {
+        const std::string why = !feed.last_error.empty() ? feed.last_error
+                                : feed.last_status != 0  ? "HTTP " + std::to_string(feed.last_status)
+                                                         : "no answer";
+        const std::string known =
+            feed.last_heard.ms == 0
+                ? "It was not heard since this start: touchpoints see what was known before."
+                : "Touchpoints see profiles as they were " + spoken(s.now - feed.last_heard) +
+                      " ago. Nothing is lost.";
+        if (feed.state == uplink::PushState::paused)
+            out.push_back({"profile-feed-refused", feed.name, Severity::error,
+                           "the platform refuses the question for profiles (" + why + ")", known,
+                           "are url and credential of [profiles.feed] in " + s.config_file + " right?",
+                           std::string(status_command) + "; tries again by itself every minute or so"});
+        else if (feed.state == uplink::PushState::retrying && lasted(s, feed.since, platform_grace))
+            out.push_back(
+                {"profile-feed-away", feed.name, Severity::warning,
+                 "no profiles from the platform for " + spoken(s.now - feed.since) + " (" + why + ")", known,
+                 "is the internet there? else wait for the platform", status_command});
+    }
+}
+
 void add_push(const Snapshot& s, std::vector<Condition>& out) {
     for (const PushPicture& push : s.push) {
         const uplink::PushStats& stats = push.stats;
@@ -397,6 +420,7 @@ std::vector<Condition> conditions(const Snapshot& snapshot) {
     add_keys(snapshot, out);
     add_link(snapshot, out);
     add_push(snapshot, out);
+    add_feeds(snapshot, out);
     add_http(snapshot, out);
     add_rest(snapshot, out);
     std::stable_sort(out.begin(), out.end(),

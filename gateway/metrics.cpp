@@ -242,6 +242,33 @@ void add_profiles(Exposition& out, const ProfilePicture& profiles) {
         .value(static_cast<double>(profiles.follows.longest_lag.count()) / 1000);
 }
 
+void add_feeds(Exposition& out, const std::vector<uplink::FeedStats>& feeds) {
+    const auto each = [&](const auto& number) {
+        for (const uplink::FeedStats& feed : feeds) out.value(number(feed), {{"feed", feed.name}});
+    };
+    out.gauge("touchpoint_feed_state", "1 for the state a feed of profiles is in");
+    for (const uplink::FeedStats& feed : feeds)
+        for (const uplink::PushState state : {uplink::PushState::idle, uplink::PushState::delivering,
+                                              uplink::PushState::retrying, uplink::PushState::paused})
+            out.value(feed.state == state ? 1 : 0, {{"feed", feed.name}, {"state", name(state)}});
+    out.counter("touchpoint_feed_lines_total", "Lines that came");
+    each([](const uplink::FeedStats& f) { return f.lines; });
+    out.counter("touchpoint_feed_lines_refused_total", "Lines that could not be read or taken");
+    each([](const uplink::FeedStats& f) { return f.refused; });
+    out.counter("touchpoint_feed_resyncs_total", "Times that it was read from the beginning");
+    each([](const uplink::FeedStats& f) { return f.resyncs; });
+    out.counter("touchpoint_feed_profiles_dropped_total", "Profiles that a resync did not name");
+    each([](const uplink::FeedStats& f) { return f.dropped; });
+    out.counter("touchpoint_feed_failures_total", "Questions without a useful answer");
+    each([](const uplink::FeedStats& f) { return f.failures; });
+    out.gauge("touchpoint_feed_last_heard_time_seconds",
+              "Last useful answer, Unix time; 0: none in this run");
+    each([](const uplink::FeedStats& f) { return seconds(f.last_heard); });
+    out.gauge("touchpoint_feed_behind_since_time_seconds",
+              "Since when it is not at its end, Unix time; 0: it is");
+    each([](const uplink::FeedStats& f) { return seconds(f.behind_since); });
+}
+
 void add_push(Exposition& out, const Snapshot& s) {
     const auto each = [&](const auto& number) {
         for (const PushPicture& push : s.push)
@@ -285,6 +312,7 @@ std::string metrics_text(const Snapshot& snapshot) {
     add_vault(out, snapshot);
     add_store(out, snapshot.store);
     add_profiles(out, snapshot.profiles);
+    add_feeds(out, snapshot.profiles.feeds);
     add_push(out, snapshot);
     return out.text();
 }

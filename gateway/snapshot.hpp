@@ -27,6 +27,8 @@ struct ProfilePicture {
     store::ProfileStats stats;
     ProfileReadStats reads;
     ProfileFollowStats follows;
+    std::vector<uplink::FeedStats>
+        feeds;  // the change feed and the questions for wanted ones, where they are
 };
 
 struct KeyPicture {

@@ -246,14 +246,19 @@ ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
     const std::uint64_t held = row ? row->head.version : 0;
     if (row && row->head.kind == ProfileKind::erased && wanted.version <= held)
         return refused(Verdict::refused_erased, wanted.id, held);
-    if (row && row->head.kind == ProfileKind::merged)
+    if (row && row->head.kind == ProfileKind::merged) {
+        if (wanted.heard) hear(key_of(row->survivor));
         return refused(Verdict::refused_merged, row->survivor, held);
+    }
     const bool live = row && row->live();
     const bool repeat = live && wanted.version == held && !row->hollow();
     if (wanted.only_version && !repeat && (!live || held != *wanted.only_version))
         return refused(Verdict::refused_version, wanted.id, held);
     const bool left = row && row->head.kind == ProfileKind::left;
-    if ((live || left) && wanted.version < held) return refused(Verdict::refused_older, wanted.id, held);
+    if ((live || left) && wanted.version < held) {
+        if (wanted.heard && live) hear(row->key);
+        return refused(Verdict::refused_older, wanted.id, held);
+    }
 
     ProfileOutcome out;
     out.id = wanted.id;
@@ -298,8 +303,10 @@ void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) 
 ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
     const auto row = load(key_of(wanted.id));
     const std::uint64_t held = row ? row->head.version : 0;
-    if (row && row->head.kind == ProfileKind::merged)
+    if (row && row->head.kind == ProfileKind::merged) {
+        if (wanted.heard) hear(key_of(row->survivor));
         return refused(Verdict::refused_merged, row->survivor, held);
+    }
     const bool live = row && row->live() && !row->hollow();
     if (!live && !wanted.create) {
         const bool erased = row && row->head.kind == ProfileKind::erased;
@@ -325,6 +332,7 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
     result.id = wanted.id;
     result.version = wanted.version;
     result.only_version = wanted.only_version;
+    result.heard = wanted.heard;
     return put(result);
 }
 
@@ -432,6 +440,20 @@ bool ProfileEditing::evict(std::string& sweep, bool versions_stay) {
         remove(parts_.tables.touched, oldest);
     }
     return !error_;
+}
+
+bool ProfileEditing::drop(const std::string& key) {
+    const auto row = load(key);
+    if (!row || row->head.kind != ProfileKind::live) return false;
+    drop_live(*row, false, nullptr);
+    return !error_;
+}
+
+void ProfileEditing::hear(const std::string& key) {
+    auto row = load(key);
+    if (!row || !row->live()) return;
+    row->head.received = now_;
+    write_live(row->key, row->head, *row->body, row->bytes);
 }
 
 void ProfileEditing::forget_erasures(std::uint64_t erasures_max) {

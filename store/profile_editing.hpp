@@ -36,6 +36,8 @@ class ProfileEditing {
     // them has left; `sweep` moves on. False: there is none.
     bool evict(std::string& sweep, bool versions_stay);
     std::uint64_t evicted() const { return evicted_; }  // profiles
+    // The live profile of this row's key leaves; false: there is none.
+    bool drop(const std::string& key);
     void forget_erasures(std::uint64_t erasures_max);
     void write_counts();
     std::optional<Error> error() const { return error_; }
@@ -79,6 +81,9 @@ class ProfileEditing {
     static ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t version = 0,
                                   std::string detail = {});
     static std::vector<std::string> alias_keys(const ProfileBody& body);
+
+    // The platform has spoken of it now.
+    void hear(const std::string& key);
 
     std::string key_of(std::string_view id) const;
     std::optional<Row> load(std::string key);

@@ -218,6 +218,36 @@ Result<std::vector<ProfileOutcome>> Profiles::apply_once(std::span<const Profile
     return outcomes;
 }
 
+Result<UnheardStep> Profiles::drop_unheard_since(UtcTime since, std::string place, std::size_t max) {
+    auto txn = cache_.environment().begin_write();
+    if (!txn) return txn.error();
+    Counts counts = counts_;
+    ProfileEditing editing({*txn, cache_.tables(), box_, key_, counts}, since);
+    UnheardStep step;
+    step.place = std::move(place);
+    for (std::size_t looked = 0; looked < unheard_rows_a_commit && step.dropped < max; ++looked) {
+        const auto row = txn->seek(cache_.tables().profiles, step.place);
+        if (!row) return row.error();
+        if (!*row) {
+            step.done = true;
+            break;
+        }
+        const std::string key((*row)->key);
+        const auto head = read_profile_head((*row)->value);
+        step.place = key + '\0';
+        const bool unheard =
+            head && head->kind == ProfileKind::live && head->version != 0 && head->received < since;
+        if (unheard && editing.drop(key)) ++step.dropped;
+    }
+    if (step.dropped == 0) return step;
+    editing.write_counts();
+    if (const auto error = editing.error()) return *error;
+    if (const auto committed = txn->commit(); !committed) return committed.error();
+    counts_ = counts;
+    publish(counts_, 0);
+    return step;
+}
+
 // --- who was read when
 
 void Profiles::touch(std::string_view key, UtcTime now) {

@@ -69,6 +69,7 @@ struct ProfilePut {
     std::vector<Alias> aliases;
     std::string json;
     std::optional<std::uint64_t> only_version;  // only when this version is held
+    bool heard = false;  // also an older version says that the profile is one of the platform's
 };
 struct ProfilePatch {
     std::string id;
@@ -78,6 +79,7 @@ struct ProfilePatch {
     // patch.
     std::function<Result<ProfilePut>(const Profile&)> edit;
     bool create = false;  // where none is held: of an empty one
+    bool heard = false;   // as of ProfilePut
 };
 struct ProfileErase {
     std::string id;
@@ -140,6 +142,12 @@ struct ErasurePage {
     std::string next;           // empty: these were the last
 };
 
+struct UnheardStep {
+    std::string place;  // where the next step begins
+    std::size_t dropped = 0;
+    bool done = false;
+};
+
 struct ProfileStats {
     std::uint64_t profiles = 0;
     std::uint64_t merged = 0;
@@ -166,6 +174,7 @@ class Profiles {
     static constexpr std::size_t touches_max = 8192;  // reads that are not written down yet
     static constexpr std::size_t touches_a_commit = 1024;
     static constexpr std::size_t erasures_page_max = 1000;
+    static constexpr std::size_t unheard_rows_a_commit = 1024;
 
     // `cache` and `box` outlive it; `key`: Keys::profiles. What cannot be counted is begun at nothing: a
     // cache in trouble ends nobody's start.
@@ -179,6 +188,11 @@ class Profiles {
     // One transaction; answers in the order of the changes. Fails with full, io or damaged; then nothing of
     // it is there. REQUIRES: changes.size() <= changes_max, each as large as the limits above allow.
     Result<std::vector<ProfileOutcome>> apply(std::span<const ProfileChange> changes, UtcTime now);
+
+    // Profiles that the platform has not spoken of since `since` leave the cache, at most `max` in one
+    // transaction, which looks at unheard_rows_a_commit rows. `place`: of the step before; empty: the first.
+    // Those of version 0 are not the platform's and stay. From the thread of apply(). Fails as apply() does.
+    Result<UnheardStep> drop_unheard_since(UtcTime since, std::string place, std::size_t max);
 
     // Erasures in the order of their times, behind `after` (a page's `next`; empty: from the oldest on).
     // Fails with invalid_argument (no such place).

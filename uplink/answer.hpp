@@ -21,7 +21,8 @@ struct Answer {
     int status = 0;           // HTTP; 0: there was no answer, `error` says why
     std::string retry_after;  // the header as it came
     std::string body;
-    std::string error;  // without secrets
+    std::string error;          // without secrets
+    std::string next_cursor{};  // the header Touchpoint-Next-Cursor
 };
 
 enum class Action {

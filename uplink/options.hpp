@@ -40,4 +40,12 @@ struct PushOptions {
     std::string proxy;  // http://host:port
 };
 
+// The change feed of profiles. Of `connection`: url, credentials, headers, proxy, times, identifiers.
+struct FeedOptions {
+    PushOptions connection;
+    std::string wanted_url;         // empty: nobody is asked for
+    std::string mapping;            // empty: the lines are ours
+    std::chrono::seconds wait{30};  // so long the platform may hold a question
+};
+
 }  // namespace touchpoint::uplink

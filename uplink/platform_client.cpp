@@ -274,7 +274,7 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
         };
         add("Host", address_->authority());
         add("User-Agent", "touchpoint/" TOUCHPOINT_VERSION);
-        add("Accept", "application/json");
+        add("Accept", exchange.accept);
         if (!authorization_.empty()) add("Authorization", authorization_);
         for (const auto& [name, value] : options_.headers) add(name, value);
         for (const auto& [name, value] : exchange.headers) add(name, value);
@@ -291,7 +291,7 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
         if (end_.empty()) {
             // Also after a failed write: a server that refuses a body early says why and closes.
             phase_ = "answer";
-            attempt = co_await read_answer();
+            attempt = co_await read_answer(exchange.answer_bytes_max);
         }
         if (send_error) {
             attempt.keep = false;
@@ -300,11 +300,11 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
         co_return attempt;
     }
 
-    asio::awaitable<Attempt> read_answer() {
+    asio::awaitable<Attempt> read_answer(std::size_t answer_bytes_max) {
         Attempt attempt;
         boost::beast::flat_buffer buffer;
         std::optional<http::response_parser<http::string_body>> parser;
-        const auto begin = [&parser] {
+        const auto begin = [&parser, answer_bytes_max] {
             parser.emplace();
             parser->eager(true);
             parser->header_limit(answer_head_bytes_max);
@@ -339,6 +339,8 @@ class PlatformClient::Impl : public std::enable_shared_from_this<PlatformClient:
         attempt.answer.status = static_cast<int>(response.result_int());
         const auto wait = response[http::field::retry_after];
         attempt.answer.retry_after.assign(wait.data(), wait.size());
+        const auto cursor = response["Touchpoint-Next-Cursor"];
+        attempt.answer.next_cursor.assign(cursor.data(), cursor.size());
         attempt.answer.body = std::move(response.body());
         co_return attempt;
     }

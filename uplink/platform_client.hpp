@@ -32,11 +32,14 @@ struct Exchange {
     std::string target;  // empty: the URL's own
     std::vector<std::pair<std::string, std::string>> headers;
     std::shared_ptr<const std::string> body;  // shared with the batch that may have to send it again
+    const char* accept = "application/json";
+    static constexpr std::size_t answer_bytes_usual = 1u << 20;
+    std::size_t answer_bytes_max = answer_bytes_usual;  // of a body; more is an error
 };
 
 class PlatformClient {
   public:
-    static constexpr std::size_t answer_bytes_max = 1u << 20;  // of a body; more is an error
+    static constexpr std::size_t answer_bytes_max = Exchange::answer_bytes_usual;  // unless it says more
     static constexpr std::size_t answer_head_bytes_max = 16'384;
 
     // Uses url, timeout, the credentials, headers and proxy of `options`. `loop` must outlive the client.

@@ -46,4 +46,21 @@ struct PushStats {
     UtcTime retry_at;  // when the next try comes; 0 when not waiting
 };
 
+// The change feed of profiles, or the questions for wanted ones.
+struct FeedStats {
+    std::string name;
+    PushState state = PushState::delivering;  // idle: there is nothing that it has not read
+    std::uint64_t lines = 0;
+    std::uint64_t refused = 0;  // of them: not to be read, or not to be taken
+    std::uint64_t resyncs = 0;
+    std::uint64_t dropped = 0;  // profiles that a resync did not name
+    std::uint64_t failures = 0;
+    std::uint64_t failed_in_row = 0;
+    int last_status = 0;     // HTTP, of the last failure; 0: no answer
+    std::string last_error;  // without secrets; empty: the last answer was good
+    UtcTime last_heard;      // 0: never in this run
+    UtcTime since;           // of the present state
+    UtcTime behind_since;    // 0: it is at the feed's end
+};
+
 }  // namespace touchpoint::uplink

@@ -25,6 +25,7 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
       clock_(parts.clock),
       store_(parts.store),
       pseudonymiser_(parts.keys.pseudonym, parts.keys.pseudonym_id),
+      cache_(parts.cache),
       profiles_(parts.cache, parts.box, parts.keys.profiles, {.bytes_max = settings.bytes}),
       picture_rows_(parts.cache, parts.box, {.bytes_max = settings.live_bytes}),
       pictures_(parts.store, picture_rows_, parts.clock, parts.keys.profiles),
@@ -60,7 +61,55 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
                  pictures_.part(ones, others);
              },
              [this](const std::vector<std::string>& keys) { changed(keys); },
-             &settings.mappings} {}
+             &settings.mappings},
+      feed_options_(settings.feed) {}
+
+void ProfileDesk::start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,
+                             const std::function<void(std::exception_ptr)>& on_end) {
+    if (!feed_options_) return;
+    const uplink::ProfileMapping* mapping = nullptr;
+    for (const uplink::ProfileMapping& one : *parts_.mappings)
+        if (one.name == feed_options_->mapping) mapping = &one;
+    const auto write = [this](std::span<const std::string_view> lines, UtcTime not_before) {
+        return write_feed_lines(parts_, lines, not_before);
+    };
+    feed_.emplace(
+        *feed_options_, gateway_id,
+        uplink::ProfileFeed::Parts{parts_.loop, clock_, writer_, cache_, profiles_, mapping, write, random});
+    feed_->start(on_end);
+    if (feed_options_->wanted_url.empty()) return;
+    const bool raw = feed_options_->connection.identifiers == uplink::Identifiers::raw;
+    wanted_.emplace(*feed_options_, gateway_id,
+                    uplink::WantedFetch::Parts{parts_.loop, clock_, writer_, mapping, write, random,
+                                               [this, raw](std::size_t max) {
+                                                   return reads_.wanted().to_ask(max, raw, clock_.steady());
+                                               },
+                                               [this] { reads_.wanted().not_answered(); }});
+    wanted_->start(on_end);
+}
+
+void ProfileDesk::retry_feed() {
+    if (feed_) feed_->retry_now();
+    if (wanted_) wanted_->retry_now();
+}
+
+void ProfileDesk::stop_feed() {
+    if (feed_) feed_->stop();
+    if (wanted_) wanted_->stop();
+}
+
+bool ProfileDesk::feed_ended() const { return (!feed_ || feed_->ended()) && (!wanted_ || wanted_->ended()); }
+
+ProfilePicture ProfileDesk::picture() const {
+    ProfilePicture out{
+        profiles_.stats(),
+        reads_.stats(),
+        {followers_.size(), followers_.told(), lag_ ? lag_->longest() : std::chrono::milliseconds(0)},
+        {}};
+    if (feed_) out.feeds.push_back(feed_->stats());
+    if (wanted_) out.feeds.push_back(wanted_->stats());
+    return out;
+}
 
 uplink::NamePerson ProfileDesk::names() {
     return [this](std::string_view pseudonym, Stream stream) {
@@ -120,12 +169,6 @@ std::vector<Route> ProfileDesk::platform_routes() {
     for (Route& route : profile_read_routes({reads_, followers_, clock_})) routes.push_back(std::move(route));
     for (Route& route : profile_routes(parts_)) routes.push_back(std::move(route));
     return routes;
-}
-
-ProfilePicture ProfileDesk::picture() const {
-    return {profiles_.stats(),
-            reads_.stats(),
-            {followers_.size(), followers_.told(), lag_ ? lag_->longest() : std::chrono::milliseconds(0)}};
 }
 
 void ProfileDesk::beat() {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -33,6 +34,8 @@
 #include "store/sealed_box.hpp"
 #include "store/worker.hpp"
 #include "uplink/formats.hpp"
+#include "uplink/profile_feed.hpp"
+#include "uplink/wanted_fetch.hpp"
 
 namespace touchpoint::gateway {
 
@@ -67,6 +70,14 @@ class ProfileDesk {
     // Under which name an event leaves: for push and pull, on any thread.
     uplink::NamePerson names();
 
+    // Follows the change feed where one is configured. `on_end`: as of Pusher::start.
+    void start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,
+                    const std::function<void(std::exception_ptr)>& on_end);
+    void retry_feed();
+    // Before stop(): its last lines need the writer.
+    void stop_feed();
+    bool feed_ended() const;
+
     std::vector<Route> local_routes();
     std::vector<Route> platform_routes();
     std::vector<Route> control_routes() { return {erasures_route(parts_)}; }
@@ -99,6 +110,7 @@ class ProfileDesk {
     const Clock& clock_;
     store::EventStore& store_;
     const devices::Pseudonymiser pseudonymiser_;
+    store::Cache& cache_;
     store::Profiles profiles_;
     store::Pictures picture_rows_;
     LivePictures pictures_;
@@ -118,6 +130,9 @@ class ProfileDesk {
     store::Worker writer_{"profiles"};
     ProfileParts parts_;
     SteadyTime touches_written_{};
+    const std::optional<uplink::FeedOptions> feed_options_;
+    std::optional<uplink::ProfileFeed> feed_;
+    std::optional<uplink::WantedFetch> wanted_;
 };
 
 }  // namespace touchpoint::gateway

@@ -73,6 +73,7 @@ class ProfileReads {
     // As wanted_ has it.
     std::string wanted_json(std::size_t max) const { return wanted_.json(max); }
 
+    Wanted& wanted() { return wanted_; }
     // The platform has sent what these lead to.
     void arrived(const std::string& id, const std::vector<std::string>& alias_keys);
     ProfileReadStats stats() const;

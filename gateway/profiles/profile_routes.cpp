@@ -159,12 +159,16 @@ struct Effects {
     }
 };
 
+void hear_on_loop(const ProfileParts& parts, const Effects& effects) {
+    for (const auto& [id, keys] : effects.arrived) parts.arrived(id, keys);
+    for (const std::string& key : effects.forgotten) parts.forgotten(key);
+    if (!effects.changed.empty()) parts.changed(effects.changed);
+}
+
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
     auto held = std::make_shared<std::pair<Effects, HttpResponse>>(std::move(effects), std::move(response));
     boost::asio::post(parts.loop, [parts, held, reply] {
-        for (const auto& [id, keys] : held->first.arrived) parts.arrived(id, keys);
-        for (const std::string& key : held->first.forgotten) parts.forgotten(key);
-        if (!held->first.changed.empty()) parts.changed(held->first.changed);
+        hear_on_loop(parts, held->first);
         reply(std::move(held->second));
     });
 }
@@ -573,6 +577,17 @@ Route route(const ProfileParts& parts, std::string method, std::string path, Han
 }
 
 }  // namespace
+
+uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const std::string_view> lines,
+                                      UtcTime not_before) {
+    std::vector<Entry> entries;
+    for (const std::string_view line : lines) entries.push_back({entries.size(), {}, line, {}});
+    Batch work(parts, not_before);
+    const bool stored = work.take(entries);
+    boost::asio::post(parts.loop,
+                      [parts, effects = std::move(work.effects())] { hear_on_loop(parts, effects); });
+    return {stored, work.refused()};
+}
 
 Route erasures_route(const ProfileParts& parts) {
     Route made;

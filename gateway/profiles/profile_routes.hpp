@@ -8,7 +8,9 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "devices/pseudonym.hpp"
@@ -17,6 +19,7 @@
 #include "gateway/http.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
+#include "uplink/profile_feed.hpp"
 #include "uplink/profile_mapping.hpp"
 
 namespace boost::asio {
@@ -52,6 +55,9 @@ struct ProfileParts {
 // PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge and .../unmerge,
 // POST /v1/profiles/batch, and GET /v1/erasures.
 std::vector<Route> profile_routes(const ProfileParts& parts);
+// Lines of the change feed, on `writer`; durable when it returns.
+uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const std::string_view> lines,
+                                      UtcTime not_before);
 // GET /v1/erasures alone, for a listener that serves technicians.
 Route erasures_route(const ProfileParts& parts);
 

@@ -34,6 +34,29 @@ void Wanted::found(std::string_view key) {
     entries_.erase(place);
 }
 
+std::vector<std::string> Wanted::to_ask(std::size_t max, bool raw, SteadyTime now) {
+    std::vector<std::string> names;
+    asked_.clear();
+    for (Entry& entry : entries_) {
+        if (names.size() == max) break;
+        if (entry.not_before && now < *entry.not_before) continue;
+        const auto identifier = box_.open(entry.sealed, context);
+        if (!identifier) continue;
+        // What has no scheme is no alias, and has no pseudonym.
+        if (!raw && identifier->find(':') == std::string::npos) continue;
+        names.push_back(raw ? *identifier : entry.key);
+        entry.not_before = now + again_after;
+        asked_.push_back(entry.key);
+    }
+    return names;
+}
+
+void Wanted::not_answered() {
+    for (const std::string& key : asked_)
+        if (const auto known = at_.find(key); known != at_.end()) known->second->not_before.reset();
+    asked_.clear();
+}
+
 std::string Wanted::json(std::size_t max) const {
     std::string out = "{\"wanted\":[";
     std::size_t told = 0;

@@ -281,6 +281,30 @@ TEST_F(LoaderTest, TheControlSocketIsFoundAlsoWhenTheRestIsWrong) {
     EXPECT_EQ(control_socket(folder_.path() / "none.toml"), "/run/touchpoint/control.sock");
 }
 
+TEST_F(LoaderTest, AFeedOfProfilesIsReadWithItsCredentials) {
+    const auto secret = folder_.path() / "token";
+    tests::write_file(secret, "x\n");
+    const Loaded loaded =
+        load_text(std::string(head) + "[profiles.feed]\nurl = \"https://p.example/changes\"\n" +
+                  "wanted_url = \"https://p.example/wanted\"\nwait_s = 10\nidentifiers = \"raw\"\n" +
+                  "bearer_token_file = \"" + secret.string() + "\"\n");
+    ASSERT_TRUE(loaded.settings) << to_text(loaded.problems.front());
+    ASSERT_TRUE(loaded.settings->profiles.feed);
+    const uplink::FeedOptions& feed = *loaded.settings->profiles.feed;
+    EXPECT_EQ(feed.connection.url, "https://p.example/changes");
+    EXPECT_EQ(feed.wanted_url, "https://p.example/wanted");
+    EXPECT_EQ(feed.wait, std::chrono::seconds(10));
+    EXPECT_EQ(feed.connection.identifiers, uplink::Identifiers::raw);
+    EXPECT_EQ(feed.connection.bearer_token_file, secret.string());
+    EXPECT_FALSE(load_text(head).settings->profiles.feed);
+    EXPECT_THAT(
+        problems(std::string(head) + "[profiles.feed]\nwait_s = 0\nmapping = \"crm\"\nusername = \"u\"\n"),
+        testing::UnorderedElementsAre(HasSubstr("profiles.feed.url is missing"),
+                                      HasSubstr("profiles.feed.wait_s must be 1 to 120"),
+                                      HasSubstr("there is no crm.toml in"),
+                                      HasSubstr("profiles.feed.username and profiles.feed.password_file")));
+}
+
 // The shipped file, and the same with every key switched on.
 class ShippedFileTest : public LoaderTest {
   protected:
@@ -323,7 +347,9 @@ TEST_F(ShippedFileTest, ShowsTheDefaultsAsTheyAre) {
     // What needs a file on the disk, or is marked as an example, is no default.
     std::string text = std::regex_replace(
         switched_on(),
-        std::regex("\n[a-z_]*(_file|username|proxy|headers|tls_cert|tls_key|allowed_origins)[ =][^\n]*"), "");
+        std::regex(
+            "\n[a-z_]*(_file|username|proxy|headers|mapping|tls_cert|tls_key|allowed_origins)[ =][^\n]*"),
+        "");
     text = std::regex_replace(text, std::regex("\nclient_id[^\n]*"), "");
     const Loaded loaded = load_text(text);
     ASSERT_TRUE(loaded.settings) << to_text(loaded.problems.front());

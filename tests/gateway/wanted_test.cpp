@@ -12,6 +12,24 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
+TEST(WantedTest, WhoWasAskedForIsNotAskedForAgainForAWhileUnlessNobodyAnswered) {
+    const store::SealedBox box(std::string(32, 'b'));
+    Wanted wanted(box, 10);
+    const SteadyTime now{std::chrono::hours(1)};
+    wanted.note("p1_a", "card:1", {1});
+    wanted.note("p1_b", "card:2", {2});
+    wanted.note("ref", "c-17", {3});
+    EXPECT_THAT(wanted.to_ask(10, false, now), testing::ElementsAre("p1_b", "p1_a"))
+        << "an id has no pseudonym";
+    EXPECT_THAT(wanted.to_ask(10, true, now), testing::ElementsAre("c-17"));
+    wanted.not_answered();
+    EXPECT_THAT(wanted.to_ask(10, true, now), testing::ElementsAre("c-17"));
+    wanted.note("p1_a", "card:1", {4});
+    EXPECT_THAT(wanted.to_ask(10, true, now + std::chrono::minutes(9)), testing::IsEmpty()) << "shown again";
+    wanted.found("p1_b");
+    EXPECT_THAT(wanted.to_ask(1, true, now + std::chrono::minutes(10)), testing::ElementsAre("card:1"));
+}
+
 TEST(WantedTest, TheOneThatWasAskedForLeastRecentlyLeaves) {
     const store::SealedBox box(std::string(32, 'b'));
     Wanted wanted(box, 2);

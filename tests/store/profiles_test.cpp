@@ -53,6 +53,37 @@ TEST_F(ProfilesTest, AnOlderVersionNeverWinsAndTheSameOneChangesNothing) {
     EXPECT_EQ(whose("card:1"), "") << "the new version does not list it";
 }
 
+TEST_F(ProfilesTest, WhoWasNotHeardOfSinceATimeLeavesInBoundedSteps) {
+    for (int i = 0; i < 10; ++i) put("old-" + std::to_string(i), 5, {"card:" + std::to_string(i)});
+    put("local-1", 0);
+    apply(store::ProfileErase{"gone-1", 5});
+    now_ = now_ + std::chrono::hours(1);
+    const UtcTime since = now_;
+    put("new-1", 1);
+    EXPECT_EQ(put("old-3", 5).verdict, Verdict::unchanged) << "heard of again";
+    store::ProfilePut older{"old-4", 4, {}, {}, "{}", {}};
+    older.heard = true;
+    EXPECT_EQ(apply(older).verdict, Verdict::refused_older) << "heard of, too";
+    store::UnheardStep step;
+    std::size_t dropped = 0, steps = 0;
+    do {
+        const auto next = profiles_->drop_unheard_since(since, step.place, 3);
+        ASSERT_TRUE(next);
+        step = *next;
+        EXPECT_LE(step.dropped, 3u);
+        dropped += step.dropped;
+        ++steps;
+    } while (!step.done);
+    EXPECT_EQ(dropped, 8u);
+    EXPECT_GE(steps, 3u);
+    EXPECT_EQ(by_id("old-1").kind, Kind::missing);
+    EXPECT_EQ(whose("card:1"), "");
+    for (const char* id : {"new-1", "old-3", "old-4", "local-1"})
+        EXPECT_EQ(by_id(id).kind, Kind::found) << id;
+    EXPECT_EQ(by_id("gone-1").kind, Kind::erased);
+    EXPECT_EQ(profiles_->stats().profiles, 4u);
+}
+
 TEST_F(ProfilesTest, OnlyOnTheVersionThatWasMeant) {
     put("c-1", 5);
     store::ProfilePut wanted{"c-1", 7, {}, {}, "{}", 6};

@@ -1,0 +1,130 @@
+// The change feed of a platform into the cache, and from there to a till: real sockets on both sides.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "config/mappings.hpp"
+#include "tests/gateway/profile_shop.hpp"
+#include "tests/support/wait.hpp"
+#include "tests/uplink/feed_platform.hpp"
+#include "uplink/profile_feed.hpp"
+#include "uplink/wanted_fetch.hpp"
+
+namespace touchpoint::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class ProfileFeedShopTest : public ProfileShop {
+  protected:
+    gateway::ProfileParts parts() {
+        return {loop_.loop(),
+                *writer_,
+                *profiles_,
+                names_,
+                clock_,
+                [this](const std::string& id, const std::vector<std::string>& keys) {
+                    reads_->arrived(id, keys);
+                },
+                [](const std::string&) {}};
+    }
+    uplink::WriteLines writes() {
+        return [parts = parts()](std::span<const std::string_view> lines, UtcTime not_before) {
+            return gateway::write_feed_lines(parts, lines, not_before);
+        };
+    }
+    template <class Loop>
+    void until(Loop& loop, const std::function<bool()>& condition) {
+        EXPECT_TRUE(wait_for([&] {
+            loop_.on_loop([&] { loop.retry_now(); });
+            return condition();
+        }));
+    }
+    template <class Loop>
+    void end(Loop& loop) {
+        loop_.on_loop([&] { loop.stop(); });
+        EXPECT_TRUE(wait_for([&] {
+            bool ended = false;
+            loop_.on_loop([&] { ended = loop.ended(); });
+            return ended;
+        }));
+    }
+};
+
+TEST_F(ProfileFeedShopTest, WhatTheFeedSaysIsReadAtTheTillInThePlatformsOwnShape) {
+    std::vector<config::Problem> problems;
+    const auto mappings = config::read_mappings(SOURCE_DIR "/config/mappings", problems);
+    const auto unomi = std::find_if(mappings.begin(), mappings.end(),
+                                    [](const auto& mapping) { return mapping.name == "unomi"; });
+    ASSERT_NE(unomi, mappings.end());
+    const FeedPlatform platform([](const std::string& request) {
+        if (request.find("after=") != std::string::npos) return FeedPlatform::answer(204, "");
+        return FeedPlatform::page(
+            R"({"itemType":"profile","itemId":"p-1","properties":{"email":"jane@example.com",)"
+            R"("points":1.50},"segments":["vip"]})"
+            "\nnonsense\n",
+            "t1");
+    });
+    uplink::FeedOptions options;
+    options.connection.name = "profiles.feed";
+    options.connection.url = platform.url("/changes");
+    std::unique_ptr<uplink::ProfileFeed> feed;
+    loop_.on_loop([&] {
+        feed = std::make_unique<uplink::ProfileFeed>(
+            options, "gw-1",
+            uplink::ProfileFeed::Parts{loop_.loop(), clock_, *writer_, *cache_, *profiles_, &*unomi, writes(),
+                                       [] { return 1; }});
+        feed->start([](const std::exception_ptr& failure) { EXPECT_FALSE(failure); });
+    });
+    until(*feed, [&] { return ask("GET", "/v1/profiles/email:jane@example.com").status == 200; });
+    EXPECT_THAT(ask("GET", "/v1/profiles/email:jane@example.com").body,
+                AllOf(HasSubstr(R"("id":"p-1")"), HasSubstr("\"points\":1.50")));
+    end(*feed);
+    EXPECT_EQ(feed->stats().refused, 1u);
+}
+
+TEST_F(ProfileFeedShopTest, WhoWasShownAtATillAndIsNotHereIsFetchedAndAStrangerIsAskedForOnce) {
+    const FeedPlatform platform([](const std::string& request) {
+        return request.find("card:1") == std::string::npos
+                   ? FeedPlatform::answer(204, "")
+                   : FeedPlatform::answer(
+                         200,
+                         R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"],"traits":{"tier":"gold"}})");
+    });
+    uplink::FeedOptions options;
+    options.connection.name = "profiles.feed";
+    options.wanted_url = platform.url("/wanted");
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2").status, 404);
+    std::unique_ptr<uplink::WantedFetch> fetch;
+    int questions = 0;
+    loop_.on_loop([&] {
+        fetch = std::make_unique<uplink::WantedFetch>(
+            options, "gw-1",
+            uplink::WantedFetch::Parts{loop_.loop(), clock_, *writer_, nullptr, writes(), [] { return 1; },
+                                       [&](std::size_t max) {
+                                           ++questions;
+                                           return reads_->wanted().to_ask(max, true, clock_.steady());
+                                       },
+                                       [&] { reads_->wanted().not_answered(); }});
+        fetch->start([](const std::exception_ptr& failure) { EXPECT_FALSE(failure); });
+    });
+    until(*fetch, [&] { return ask("GET", "/v1/profiles/card:1").status == 200; });
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:2").status, 404);
+    int before = 0;
+    loop_.on_loop([&] { before = questions; });
+    until(*fetch, [&] {
+        int now = 0;
+        loop_.on_loop([&] { now = questions; });
+        return now > before + 2;
+    });
+    end(*fetch);
+    ASSERT_EQ(platform.requests().size(), 1u) << "the stranger is not asked for again at once";
+    EXPECT_THAT(platform.requests()[0], HasSubstr(R"("wanted":["card:2","card:1"])"));
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body,
+                AllOf(HasSubstr("card:2"), Not(HasSubstr("\"card:1\""))));
+}
+
+}  // namespace
+}  // namespace touchpoint::tests
