@@ -445,7 +445,7 @@ bool ProfileEditing::evict(std::string& sweep, bool versions_stay) {
 bool ProfileEditing::drop(const std::string& key) {
     const auto row = load(key);
     if (!row || row->head.kind != ProfileKind::live) return false;
-    drop_live(*row, false, nullptr);
+    drop_live(*row);
     return !error_;
 }
 

@@ -27,7 +27,15 @@ class ProfileFeedShopTest : public ProfileShop {
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
-                [](const std::string&) {}};
+                [](const std::string&) {},
+                [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
+                    erased_.insert(erased_.end(), keys.begin(), keys.end());
+                    done(events_erased_);
+                },
+                [](std::vector<std::string> keys) { return keys; },
+                [](const std::vector<std::string>&, const std::vector<std::string>&) {},
+                [](const std::vector<std::string>&) {},
+                nullptr};
     }
     uplink::WriteLines writes() {
         return [parts = parts()](std::span<const std::string_view> lines, UtcTime not_before) {
@@ -82,6 +90,20 @@ TEST_F(ProfileFeedShopTest, WhatTheFeedSaysIsReadAtTheTillInThePlatformsOwnShape
                 AllOf(HasSubstr(R"("id":"p-1")"), HasSubstr("\"points\":1.50")));
     end(*feed);
     EXPECT_EQ(feed->stats().refused, 1u);
+}
+
+// As for DELETE: the events first, the cache second, and neither when the events cannot be changed.
+TEST_F(ProfileFeedShopTest, AnErasureInTheFeedReachesTheEventsThatWait) {
+    const auto write = writes();
+    const std::vector<std::string_view> lines = {
+        R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})", R"({"op":"delete","id":"c-1"})"};
+    events_erased_ = fail(Errc::timed_out, "not now");
+    EXPECT_FALSE(write(lines, {}).stored);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 200);
+    events_erased_ = {};
+    EXPECT_TRUE(write(lines, {}).stored);
+    EXPECT_THAT(erased_, testing::Each(names_.pseudonym(devices::normalise("card:1"))));
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
 }
 
 TEST_F(ProfileFeedShopTest, WhoWasShownAtATillAndIsNotHereIsFetchedAndAStrangerIsAskedForOnce) {

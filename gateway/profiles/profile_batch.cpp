@@ -1,0 +1,290 @@
+#include "gateway/profiles/profile_batch.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "devices/json_slice.hpp"
+#include "gateway/profiles/profile_document.hpp"
+#include "gateway/profiles/profile_writing.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using store::ProfileChange;
+using store::ProfileOutcome;
+using store::Profiles;
+using Verdict = ProfileOutcome::Verdict;
+using Made = Read<ProfileChange>;
+
+constexpr std::size_t transaction_bytes_max = 1u << 20;
+// Between two transactions. The committer may wait for the same lock, which is not fair: who lets it go and
+// takes it at once gets it.
+constexpr std::chrono::milliseconds breath{1};
+// A line of the feed that erases somebody holds up the writer for so long at most; then it comes again.
+constexpr std::chrono::milliseconds erasure_patience{6000};
+
+std::vector<std::string_view> lines_of(std::string_view body) {
+    std::vector<std::string_view> lines;
+    while (!body.empty() && lines.size() <= profile_lines_max) {
+        const std::size_t end = std::min(body.find('\n'), body.size());
+        std::string_view line = body.substr(0, end);
+        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (!line.empty()) lines.push_back(line);
+        body.remove_prefix(std::min(end + 1, body.size()));
+    }
+    return lines;
+}
+
+// One change of a batch before it is read, or what its document had instead.
+struct Entry {
+    std::size_t index = 0;            // of the line
+    std::optional<std::size_t> item;  // in the line's document, where it was mapped
+    std::string_view text;
+    std::string_view problem;
+
+    std::string place() const {
+        std::string out = "{\"index\":" + std::to_string(index) + ',';
+        if (item) out += "\"item\":" + std::to_string(*item) + ',';
+        return out;
+    }
+    bool passed_over() const { return item && text.empty() && problem.empty(); }
+};
+
+// What stands in a body, and what it points into.
+struct Entries {
+    std::vector<std::vector<uplink::MappedItem>> mapped;
+    std::vector<Entry> list;
+};
+
+Entries entries_of(const std::vector<std::string_view>& lines, const uplink::ProfileMapping* mapping,
+                   UtcTime now) {
+    Entries out;
+    for (std::size_t index = 0; index < lines.size() && out.list.size() <= profile_lines_max; ++index) {
+        if (mapping == nullptr) {
+            out.list.push_back({index, {}, lines[index], {}});
+            continue;
+        }
+        out.mapped.push_back(uplink::map_profiles(*mapping, lines[index], now));
+        std::size_t item = 0;
+        for (const uplink::MappedItem& one : out.mapped.back())
+            out.list.push_back({index, item++, one.line, one.problem});
+    }
+    return out;
+}
+
+// A document of another platform may be one value over several lines.
+std::vector<std::string_view> documents_of(std::string_view body) {
+    if (!devices::validate_json(body)) return {body};
+    return lines_of(body);
+}
+
+// One batch on its way through the writer: a transaction after the other. Erasures stand in transactions of
+// their own, because their persons leave the events first; others may write while that is waited for.
+class Batch : public std::enable_shared_from_this<Batch> {
+  public:
+    Batch(const ProfileParts& parts, const uplink::ProfileMapping* mapping, std::string body, Reply reply)
+        : parts_(parts), mapping_(mapping), body_(std::move(body)), reply_(std::move(reply)) {}
+
+    // REQUIRES: on the writer
+    void begin() {
+        const auto lines = mapping_ == nullptr ? lines_of(body_) : documents_of(body_);
+        entries_ = entries_of(lines, mapping_, parts_.clock.utc());
+        if (lines.empty() || lines.size() > profile_lines_max || entries_.list.size() > profile_lines_max)
+            return end(bad("the body must be 1 to " + std::to_string(profile_lines_max) + " lines of JSON"));
+        results_.resize(entries_.list.size());
+        go_on();
+    }
+
+  private:
+    void go_on() {
+        for (;;) {
+            collect();
+            if (changes_->empty()) return end(json_response(body()));
+            if (erases_) break;
+            if (!write()) return;
+        }
+        erase_events_first(parts_, changes_, {}, [self = shared_from_this()](const Result<void>& ready) {
+            if (!ready) return self->end(self->broken_off(not_erased(ready.error())));
+            if (self->write()) self->go_on();
+        });
+    }
+
+    Made read(const Entry& entry) const {
+        if (!entry.problem.empty()) return Mistake{std::string(entry.problem)};
+        if (entry.text.size() > profile_body_bytes_max)
+            return Mistake{"a line is at most " + std::to_string(profile_body_bytes_max) + " bytes"};
+        return profile_line(entry.text, parts_.pseudonymiser);
+    }
+
+    // The next lines that go into one transaction.
+    void collect() {
+        std::size_t bytes = 0;
+        for (; next_ < entries_.list.size() && changes_->size() < Profiles::changes_max && bytes < transaction_bytes_max;
+             ++next_) {
+            const Entry& entry = entries_.list[next_];
+            if (entry.passed_over()) {
+                results_[next_] = entry.place() + "\"status\":200,\"outcome\":\"passed-over\"}";
+                continue;
+            }
+            auto change = read(entry);
+            if (!change) {
+                ProfileOutcome outcome;
+                outcome.verdict = Verdict::refused_invalid;
+                outcome.detail = std::move(change.error().words);
+                results_[next_] = line_of(entry.place(), outcome);
+                continue;
+            }
+            const bool erases = std::holds_alternative<store::ProfileErase>(*change);
+            if (!changes_->empty() && erases != erases_) return;
+            erases_ = erases;
+            bytes += entry.text.size();
+            places_.push_back(next_);
+            changes_->push_back(std::move(*change));
+        }
+    }
+
+    // False: the cache cannot be written; the lines before this are, and the answer would hide it.
+    bool write() {
+        const auto outcomes = parts_.profiles.apply(*changes_, parts_.clock.utc());
+        if (!outcomes) return end(broken_off(not_written())), false;
+        for (std::size_t i = 0; i < changes_->size(); ++i) {
+            effects_.note(parts_, (*changes_)[i], (*outcomes)[i]);
+            results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
+        }
+        changes_->clear();
+        places_.clear();
+        std::this_thread::sleep_for(breath);
+        return true;
+    }
+
+    static HttpResponse broken_off(HttpResponse response) {
+        response.body =
+            problem(503, "store-io",
+                    "not all can be written now; a part of this may be. Send all of it again: what "
+                    "was written is unchanged then")
+                .body;
+        return response;
+    }
+    std::string body() const {
+        std::string out = "{\"results\":[";
+        for (const std::string& result : results_) {
+            out += out.back() == '[' ? "\n" : ",\n";
+            out += result;
+        }
+        return out + "]}\n";
+    }
+    void end(HttpResponse response) {
+        reply_on_loop(parts_, std::move(effects_), std::move(response), reply_);
+    }
+
+    const ProfileParts parts_;
+    const uplink::ProfileMapping* mapping_;
+    const std::string body_;
+    const Reply reply_;
+    Entries entries_;  // of body_
+    std::size_t next_ = 0;
+    Changes changes_ = std::make_shared<std::vector<ProfileChange>>();
+    bool erases_ = false;
+    std::vector<std::size_t> places_;  // of the entries that stand in changes_
+    std::vector<std::string> results_;
+    Effects effects_;
+};
+
+const uplink::ProfileMapping* mapping_named(const ProfileParts& parts, std::string_view name) {
+    if (parts.mappings == nullptr) return nullptr;
+    for (const uplink::ProfileMapping& mapping : *parts.mappings)
+        if (mapping.name == name) return &mapping;
+    return nullptr;
+}
+
+// Lines of the feed on their way through the writer, all of them in one job.
+class FeedLines {
+  public:
+    FeedLines(const ProfileParts& parts, UtcTime not_before) : parts_(parts), not_before_(not_before) {}
+
+    // False: the cache cannot be written, or the events not be changed; they must come again.
+    bool take(std::span<const std::string_view> lines) {
+        for (const std::string_view line : lines) {
+            auto change = read(line);
+            if (!change) {
+                ++refused_;
+                continue;
+            }
+            const bool erases = std::holds_alternative<store::ProfileErase>(*change);
+            const bool full = changes_.size() == Profiles::changes_max || bytes_ >= transaction_bytes_max;
+            if ((full || erases || erases_) && !write()) return false;
+            erases_ = erases;
+            bytes_ += line.size();
+            changes_.push_back(std::move(*change));
+        }
+        return write();
+    }
+    Effects& effects() { return effects_; }
+    // Without those that were here in a newer version.
+    std::uint64_t refused() const { return refused_; }
+
+  private:
+    Made read(std::string_view line) const {
+        if (line.size() > profile_body_bytes_max) return Mistake{"too long"};
+        auto change = profile_line(line, parts_.pseudonymiser);
+        if (!change) return change;
+        // Who is named is one of the platform's.
+        if (auto* put = std::get_if<store::ProfilePut>(&*change)) put->heard = true;
+        if (auto* patch = std::get_if<store::ProfilePatch>(&*change)) patch->heard = true;
+        return change;
+    }
+
+    bool write() {
+        if (changes_.empty()) return true;
+        if (erases_ && !erase_events_now(parts_, changes_, erasure_patience)) return false;
+        const UtcTime now = parts_.clock.utc();
+        const auto outcomes = parts_.profiles.apply(changes_, now < not_before_ ? not_before_ : now);
+        if (!outcomes) return false;
+        for (std::size_t i = 0; i < changes_.size(); ++i) {
+            const ProfileOutcome& outcome = (*outcomes)[i];
+            if (outcome.refused() && outcome.verdict != Verdict::refused_older) ++refused_;
+            effects_.note(parts_, changes_[i], outcome);
+        }
+        changes_.clear();
+        bytes_ = 0;
+        std::this_thread::sleep_for(breath);
+        return true;
+    }
+
+    const ProfileParts& parts_;
+    const UtcTime not_before_;
+    std::vector<ProfileChange> changes_;
+    bool erases_ = false;
+    std::size_t bytes_ = 0;
+    std::uint64_t refused_ = 0;
+    Effects effects_;
+};
+
+}  // namespace
+
+void profile_batch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
+    const uplink::ProfileMapping* mapping = nullptr;
+    if (!request.query.empty()) {
+        mapping = mapping_named(parts, request.query_value("mapping"));
+        if (mapping == nullptr) return reply(bad("there is no mapping of this name here"));
+    }
+    const auto work = std::make_shared<Batch>(parts, mapping, request.body, reply);
+    if (!parts.writer.post([work] { work->begin(); })) reply(busy());
+}
+
+uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const std::string_view> lines,
+                                      UtcTime not_before) {
+    FeedLines work(parts, not_before);
+    const bool stored = work.take(lines);
+    boost::asio::post(parts.loop,
+                      [parts, effects = std::move(work.effects())] { hear_on_loop(parts, effects); });
+    return {stored, work.refused()};
+}
+
+}  // namespace touchpoint::gateway

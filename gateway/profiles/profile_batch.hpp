@@ -1,0 +1,17 @@
+// Many profiles at once: the body of a batch, and lines of the change feed.
+//
+// Threads: as each says.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "gateway/http.hpp"
+#include "gateway/profiles/profile_routes.hpp"
+
+namespace touchpoint::gateway {
+
+// POST /v1/profiles/batch, with or without a mapping. On loop; the work is the writer's.
+void profile_batch(const ProfileParts& parts, const HttpRequest& request, const Reply& reply);
+
+}  // namespace touchpoint::gateway

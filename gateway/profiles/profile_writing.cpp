@@ -1,0 +1,237 @@
+#include "gateway/profiles/profile_writing.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <memory>
+#include <utility>
+
+#include "gateway/core/json_text.hpp"
+
+namespace touchpoint::gateway {
+namespace {
+
+using store::ProfileChange;
+using store::ProfileOutcome;
+using Verdict = ProfileOutcome::Verdict;
+
+struct Told {
+    unsigned status = 200;
+    std::string_view word;  // of what was done, or the problem's type
+    std::string detail;
+};
+
+Told told(const ProfileOutcome& outcome) {
+    const std::string held = std::to_string(outcome.version);
+    switch (outcome.verdict) {
+        case Verdict::created:
+            return {201, "created", {}};
+        case Verdict::replaced:
+            return {200, "replaced", {}};
+        case Verdict::unchanged:
+            return {200, "unchanged", {}};
+        case Verdict::merged:
+            return {200, "merged", {}};
+        case Verdict::unmerged:
+            return {200, "unmerged", {}};
+        case Verdict::erased:
+            return {200, "erased", {}};
+        case Verdict::refused_older:
+            return {409, "older-version", "version " + held + " is here already"};
+        case Verdict::refused_erased:
+            return {410, "erased", "this profile was erased; only a newer version brings it back"};
+        case Verdict::refused_merged:
+            return {409, "merged", "this profile is merged into " + outcome.id};
+        case Verdict::refused_missing:
+            return {404, "not-cached", "no such profile is here; send all of it with PUT"};
+        case Verdict::refused_version:
+            return {412, "other-version", "version " + held + " is here"};
+        case Verdict::refused_loop:
+            return {409, "merge-conflict", outcome.detail};
+        case Verdict::refused_apart:
+            return {409, "not-merged", outcome.detail};
+        case Verdict::refused_invalid:
+            return {400, "bad-request", outcome.detail};
+    }
+    return {500, "error", {}};
+}
+
+// The members of what was done, without braces.
+std::string members_of(const ProfileOutcome& outcome, std::string_view word) {
+    std::string out =
+        "\"id\":" + json_string(outcome.id) + ",\"outcome\":" + json_string(word) + ",\"version\":";
+    out += outcome.version == store::every_version ? "null" : std::to_string(outcome.version);
+    if (!outcome.reference.empty())
+        out += ",\"reference\":" + json_string(outcome.reference) +
+               ",\"time\":" + json_string(to_rfc3339(outcome.time));
+    return out;
+}
+
+// Everybody whom the change erases, by all names that lead to him now.
+Result<std::vector<std::string>> names_of(const ProfileParts& parts, const ProfileChange& change) {
+    std::vector<std::string> names;
+    const auto* wanted = std::get_if<store::ProfileErase>(&change);
+    if (wanted == nullptr) return names;
+    for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
+    const auto held = parts.profiles.by_id(wanted->id, parts.clock.utc());
+    if (!held) return held.error();
+    for (const store::Alias& alias : held->profile.aliases) names.push_back(alias.key);
+    // Names that only events know belong to him, too, unless the platform has them as somebody else.
+    for (std::string& name : parts.joined(names)) {
+        if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+        const auto whose = parts.profiles.by_alias(name, parts.clock.utc());
+        if (!whose) return whose.error();
+        if (whose->kind != store::ProfileLook::Kind::found) names.push_back(std::move(name));
+    }
+    return names;
+}
+
+// So that the cache forgets what stands under those names, too.
+Result<void> name_all(const ProfileParts& parts, std::vector<ProfileChange>& changes) {
+    for (ProfileChange& change : changes) {
+        auto names = names_of(parts, change);
+        if (!names) return names.error();
+        for (std::string& name : *names)
+            std::get<store::ProfileErase>(change).aliases.push_back({std::move(name), {}});
+    }
+    return {};
+}
+
+std::vector<std::string> aliases_of(const ProfileParts& parts, const std::string& id) {
+    std::vector<std::string> keys;
+    if (const auto look = parts.profiles.by_id(id, parts.clock.utc()))
+        for (const store::Alias& alias : look->profile.aliases) keys.push_back(alias.key);
+    return keys;
+}
+
+}  // namespace
+
+HttpResponse bad(std::string_view words) { return problem(400, "bad-request", words); }
+
+HttpResponse busy() {
+    HttpResponse response = problem(503, "busy", "too many profiles are being written; nothing of this was");
+    response.headers.emplace_back("Retry-After", "1");
+    return response;
+}
+
+HttpResponse not_written() {
+    HttpResponse response = problem(503, "store-io", "the cache cannot be written; nothing of this was");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
+HttpResponse response_to(const ProfileOutcome& outcome) {
+    const Told said = told(outcome);
+    if (outcome.refused()) return problem(said.status, said.word, said.detail);
+    return json_response("{" + members_of(outcome, said.word) + "}\n", said.status);
+}
+
+// `place`: the beginning of the result.
+std::string line_of(const std::string& place, const ProfileOutcome& outcome) {
+    const Told said = told(outcome);
+    std::string out = place + "\"status\":" + std::to_string(said.status) + ',';
+    if (!outcome.refused()) return out + members_of(outcome, said.word) + '}';
+    return out + "\"error\":{\"type\":" + json_string(said.word) + ",\"detail\":" + json_string(said.detail) +
+           "}}";
+}
+
+void Effects::note(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
+    note_changed(parts, change, outcome);
+    forgotten.insert(forgotten.end(), outcome.forgotten.begin(), outcome.forgotten.end());
+    const bool came = outcome.verdict == Verdict::created || outcome.verdict == Verdict::replaced ||
+                      outcome.verdict == Verdict::unchanged;
+    const auto* put = std::get_if<store::ProfilePut>(&change);
+    if (const auto* merge = std::get_if<store::ProfileMerge>(&change); merge && !outcome.refused())
+        for (const std::string& id : merge->from) arrived.emplace_back(id, std::vector<std::string>());
+    if (!came) return;
+    arrived.emplace_back(outcome.id, std::vector<std::string>());
+    if (put == nullptr) return;
+    for (const store::Alias& alias : put->aliases) arrived.back().second.push_back(alias.key);
+}
+
+void Effects::note_changed(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
+    if (outcome.refused()) return;
+    changed.push_back(parts.profiles.reference(outcome.id));
+    changed.insert(changed.end(), outcome.forgotten.begin(), outcome.forgotten.end());
+    if (const auto* put = std::get_if<store::ProfilePut>(&change))
+        for (const store::Alias& alias : put->aliases) changed.push_back(alias.key);
+    if (const auto* merge = std::get_if<store::ProfileMerge>(&change))
+        for (const std::string& id : merge->from) changed.push_back(parts.profiles.reference(id));
+    if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change))
+        for (const std::string& id : undone->ids) {
+            changed.push_back(parts.profiles.reference(id));
+            parts.part(aliases_of(parts, outcome.id), aliases_of(parts, id));
+        }
+    // Only the result says which aliases a patch has brought.
+    if (!std::holds_alternative<store::ProfilePatch>(change)) return;
+    const auto look = parts.profiles.by_id(outcome.id, parts.clock.utc());
+    if (!look) return;
+    for (const store::Alias& alias : look->profile.aliases) changed.push_back(alias.key);
+}
+
+void hear_on_loop(const ProfileParts& parts, const Effects& effects) {
+    for (const auto& [id, keys] : effects.arrived) parts.arrived(id, keys);
+    for (const std::string& key : effects.forgotten) parts.forgotten(key);
+    if (!effects.changed.empty()) parts.changed(effects.changed);
+}
+
+void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
+    auto held = std::make_shared<std::pair<Effects, HttpResponse>>(std::move(effects), std::move(response));
+    boost::asio::post(parts.loop, [parts, held, reply] {
+        hear_on_loop(parts, held->first);
+        reply(std::move(held->second));
+    });
+}
+
+void erase_events_first(const ProfileParts& parts, const Changes& changes, std::vector<std::string> done,
+                        const GoOn& go_on) {
+    std::vector<std::string> names;
+    for (const ProfileChange& change : *changes) {
+        auto more = names_of(parts, change);
+        if (!more) return go_on(more.error());
+        names.insert(names.end(), more->begin(), more->end());
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+        return go_on(name_all(parts, *changes));
+    parts.erase_events(names, [parts, changes, names, go_on](const Result<void>& erased) {
+        if (!erased) return go_on(erased);
+        const bool posted = parts.writer.post(
+            [parts, changes, names, go_on] { erase_events_first(parts, changes, names, go_on); });
+        if (!posted) go_on(fail(Errc::full, "too many profiles are being written; try again"));
+    });
+}
+
+Result<void> erase_events_now(const ProfileParts& parts, std::vector<ProfileChange>& changes,
+                              std::chrono::milliseconds patience) {
+    for (std::vector<std::string> done;;) {
+        std::vector<std::string> names;
+        for (const ProfileChange& change : changes) {
+            auto more = names_of(parts, change);
+            if (!more) return more.error();
+            names.insert(names.end(), more->begin(), more->end());
+        }
+        std::sort(names.begin(), names.end());
+        names.erase(std::unique(names.begin(), names.end()), names.end());
+        if (std::includes(done.begin(), done.end(), names.begin(), names.end())) return name_all(parts, changes);
+        // Shared by whoever is told and this thread, which may have given up by then.
+        const auto told = std::make_shared<std::promise<Result<void>>>();
+        auto answer = told->get_future();
+        parts.erase_events(names, [told](const Result<void>& erased) { told->set_value(erased); });
+        if (answer.wait_for(patience) != std::future_status::ready)
+            return fail(Errc::timed_out, "the events are not changed yet");
+        if (const auto erased = answer.get(); !erased) return erased;
+        done = std::move(names);
+    }
+}
+
+HttpResponse not_erased(const Error& why) {
+    if (why.code == Errc::io || why.code == Errc::damaged) return not_written();
+    HttpResponse response = problem(503, "erasure-waits", why.context + "; the profile is as it was");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
+}  // namespace touchpoint::gateway
