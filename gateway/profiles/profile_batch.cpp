@@ -125,7 +125,8 @@ class Batch : public std::enable_shared_from_this<Batch> {
     // The next lines that go into one transaction.
     void collect() {
         std::size_t bytes = 0;
-        for (; next_ < entries_.list.size() && changes_->size() < Profiles::changes_max && bytes < transaction_bytes_max;
+        for (; next_ < entries_.list.size() && changes_->size() < Profiles::changes_max &&
+               bytes < transaction_bytes_max;
              ++next_) {
             const Entry& entry = entries_.list[next_];
             if (entry.passed_over()) {

@@ -150,7 +150,8 @@ void Effects::note(const ProfileParts& parts, const ProfileChange& change, const
     for (const store::Alias& alias : put->aliases) arrived.back().second.push_back(alias.key);
 }
 
-void Effects::note_changed(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
+void Effects::note_changed(const ProfileParts& parts, const ProfileChange& change,
+                           const ProfileOutcome& outcome) {
     if (outcome.refused()) return;
     changed.push_back(parts.profiles.reference(outcome.id));
     changed.insert(changed.end(), outcome.forgotten.begin(), outcome.forgotten.end());
@@ -215,7 +216,8 @@ Result<void> erase_events_now(const ProfileParts& parts, std::vector<ProfileChan
         }
         std::sort(names.begin(), names.end());
         names.erase(std::unique(names.begin(), names.end()), names.end());
-        if (std::includes(done.begin(), done.end(), names.begin(), names.end())) return name_all(parts, changes);
+        if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+            return name_all(parts, changes);
         // Shared by whoever is told and this thread, which may have given up by then.
         const auto told = std::make_shared<std::promise<Result<void>>>();
         auto answer = told->get_future();

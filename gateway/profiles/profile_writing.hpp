@@ -19,7 +19,8 @@
 
 namespace touchpoint::gateway {
 
-inline constexpr std::size_t profile_body_bytes_max = store::Profiles::json_bytes_max + (64u << 10);  // and its aliases
+inline constexpr std::size_t profile_body_bytes_max =
+    store::Profiles::json_bytes_max + (64u << 10);  // and its aliases
 
 HttpResponse bad(std::string_view words);
 HttpResponse busy();
@@ -36,10 +37,12 @@ struct Effects {
     std::vector<std::string> changed;
 
     // On the writer.
-    void note(const ProfileParts& parts, const store::ProfileChange& change, const store::ProfileOutcome& outcome);
+    void note(const ProfileParts& parts, const store::ProfileChange& change,
+              const store::ProfileOutcome& outcome);
 
   private:
-    void note_changed(const ProfileParts& parts, const store::ProfileChange& change, const store::ProfileOutcome& outcome);
+    void note_changed(const ProfileParts& parts, const store::ProfileChange& change,
+                      const store::ProfileOutcome& outcome);
 };
 // On loop.
 void hear_on_loop(const ProfileParts& parts, const Effects& effects);

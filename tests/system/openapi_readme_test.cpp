@@ -21,6 +21,7 @@ namespace touchpoint::tests {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -39,7 +40,8 @@ class ReadmeCurlTest : public testing::Test {
         platform_port_ = free_port();
         gateway_ = std::make_unique<GatewayProcess>(
             fs::path(BINARY_DIR), folder_.path() / "gateway", broker_.url(),
-            "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) + "\"\n");
+            "[http.platform]\nlisten = \"127.0.0.1:" + std::to_string(platform_port_) +
+                "\"\n[profiles]\nmappings = \"" SOURCE_DIR "/config/mappings\"\n");
         gateway_->start();
     }
     // The indented curl commands between two texts of a file, each on one line.
@@ -106,14 +108,19 @@ TEST_F(ReadmeCurlTest, ProfilesAreWrittenAndRead) {
     EXPECT_THAT(run(first[1]), HasSubstr(R"("tier":"gold")"));
     EXPECT_THAT(run(first[2]), HasSubstr(R"("withheld":["aliases","traits"])"));
     const auto written = commands("uplink/README.md", "## Profiles down", "## Inside");
-    ASSERT_THAT(written, SizeIs(1));
+    ASSERT_THAT(written, SizeIs(2));
     EXPECT_EQ(run(written[0]), "{\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n");
     EXPECT_THAT(read_file(SOURCE_DIR "/uplink/README.md"),
                 HasSubstr("    {\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n"));
+    EXPECT_THAT(run(written[1]),
+                AllOf(HasSubstr(R"("index":0,"item":0)"), HasSubstr(R"("outcome":"created")")));
     const auto read = commands("devices/README.md", "## Reading a profile", "## Limits");
-    ASSERT_THAT(read, SizeIs(2));
+    ASSERT_THAT(read, SizeIs(3));
     EXPECT_THAT(run(read[0]), StartsWith("HTTP/1.1 200 OK\r\n"));
     EXPECT_THAT(run(read[1]), HasSubstr(R"("id":"c-17850")"));
+    // It goes on until somebody ends it.
+    EXPECT_THAT(run("timeout 5 " + read[2] + " || true"),
+                AllOf(HasSubstr("event: profile"), HasSubstr(R"("id":"c-17850")")));
 }
 
 TEST_F(ReadmeCurlTest, TheControlSocketAnswers) {
