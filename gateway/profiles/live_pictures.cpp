@@ -105,19 +105,26 @@ void LivePictures::take(const Told& told) {
     changed(whose);
     // Events of his that wait, repeats among them, may have to leave under another name.
     if (told.consent || !told.same_as.empty()) store_.note_persons_changed();
-    if (!told.same_as.empty()) take_joined(told);
     tell(person);
+    if (told.same_as.empty()) return;
+    std::vector<std::string> said = {told.person};
+    said.insert(said.end(), told.same_as.begin(), told.same_as.end());
+    std::vector<std::string> all = joined(said);
+    if (!all.empty() && news_.joined.size() < told_max)
+        news_.joined.push_back({std::move(all), told.touch.mark});
 }
 
-// All of them are one person from here on, and so is everybody whom they were found to be before.
-void LivePictures::take_joined(const Told& told) {
+void LivePictures::join(const std::vector<std::string>& names) {
+    const std::lock_guard lock(mutex_);
+    (void)joined(names);
+}
+
+std::vector<std::string> LivePictures::joined(const std::vector<std::string>& said) {
     std::vector<std::string> all;
     const auto add = [&](const std::string& name) {
         if (all.size() < Picture::names_max && std::find(all.begin(), all.end(), name) == all.end())
             all.push_back(name);
     };
-    std::vector<std::string> said = {told.person};
-    said.insert(said.end(), told.same_as.begin(), told.same_as.end());
     for (const std::string& name : said) {
         const std::vector<std::string> known = entry(name).picture.names;
         if (known.empty()) add(name);
@@ -132,7 +139,7 @@ void LivePictures::take_joined(const Told& told) {
         tell(name);
         news = true;
     }
-    if (news && news_.joined.size() < told_max) news_.joined.push_back({all, told.touch.mark});
+    return news ? all : std::vector<std::string>();
 }
 
 void LivePictures::tell(const std::string& name) {

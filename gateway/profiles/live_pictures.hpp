@@ -79,6 +79,8 @@ class LivePictures {
 
     // The person is to be forgotten: nothing of him is held after the next checkpoint().
     void forget(std::span<const std::string> names);
+    // The platform says that these are one person, the first one's.
+    void join(const std::vector<std::string>& names);
     // The platform says that they are two: the first ones and the second ones part.
     void part(std::span<const std::string> ones, std::span<const std::string> others);
 
@@ -99,7 +101,8 @@ class LivePictures {
 
     Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
     void take(const Told& told);
-    void take_joined(const Told& told);
+    // All of them are one from here on, with whom each of them was before; empty: they were already.
+    std::vector<std::string> joined(const std::vector<std::string>& names);
     std::vector<std::string> with_joined(std::span<const std::string> names);
     std::string session_name(const Told& told) const;
     Entry& entry(const std::string& key);

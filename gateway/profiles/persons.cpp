@@ -120,6 +120,10 @@ Result<Person> Persons::by_id(std::string_view id, UtcTime now) {
         const bool by_merged = look->by_merged;
         return complete(std::move(*look), by_merged, now);
     }
+    if (look->kind == Kind::missing && id.starts_with(provisional_prefix)) {
+        const std::string key(id.substr(provisional_prefix.size()));
+        return by_alias(key, {}, now);
+    }
     Person person;
     person.look = std::move(*look);
     return person;

@@ -57,6 +57,7 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              },
              parts.erase_events,
              [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
+             [this](const std::vector<std::string>& keys) { pictures_.join(keys); },
              [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                  pictures_.part(ones, others);
              },

@@ -45,7 +45,9 @@ class ProfileDesk {
     static constexpr std::chrono::seconds write_touches_every{60};
     // Live pictures are written down this often, or when LivePictures::dirty_max changed.
     static constexpr std::chrono::seconds checkpoint_every{30};
-    static constexpr std::uint64_t followed_at_once = 20'000;  // events of one job
+    // Events of one job: a read that comes meanwhile waits for it, 10 ms or so. Between two of them loop is
+    // asked, so that it gets its turn.
+    static constexpr std::uint64_t followed_at_once = 500;
     // With more changes than this at once, every follower is asked for: that is cheaper.
     static constexpr std::size_t changes_looked_at_max = 512;
 

@@ -44,6 +44,8 @@ struct ProfileParts {
         erase_events;
     // All names of whom these are: events may have found more (LivePictures). Any thread.
     std::function<std::vector<std::string>(std::vector<std::string> alias_keys)> joined;
+    // The platform says that these are one person, the first one's. Any thread.
+    std::function<void(const std::vector<std::string>& alias_keys)> join;
     // The platform says that these are two persons: what events had found to be one parts. Any thread.
     std::function<void(const std::vector<std::string>& ones, const std::vector<std::string>& others)> part;
     // On loop, before the answer: what these (ProfileAnswer::keys) lead to may read otherwise now.

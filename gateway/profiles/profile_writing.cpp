@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gateway/core/json_text.hpp"
+#include "gateway/profiles/persons.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -16,13 +17,13 @@ using store::ProfileChange;
 using store::ProfileOutcome;
 using Verdict = ProfileOutcome::Verdict;
 
-struct Told {
+struct Words {
     unsigned status = 200;
     std::string_view word;  // of what was done, or the problem's type
     std::string detail;
 };
 
-Told told(const ProfileOutcome& outcome) {
+Words told(const ProfileOutcome& outcome) {
     const std::string held = std::to_string(outcome.version);
     switch (outcome.verdict) {
         case Verdict::created:
@@ -122,14 +123,14 @@ HttpResponse not_written() {
 }
 
 HttpResponse response_to(const ProfileOutcome& outcome) {
-    const Told said = told(outcome);
+    const Words said = told(outcome);
     if (outcome.refused()) return problem(said.status, said.word, said.detail);
     return json_response("{" + members_of(outcome, said.word) + "}\n", said.status);
 }
 
 // `place`: the beginning of the result.
 std::string line_of(const std::string& place, const ProfileOutcome& outcome) {
-    const Told said = told(outcome);
+    const Words said = told(outcome);
     std::string out = place + "\"status\":" + std::to_string(said.status) + ',';
     if (!outcome.refused()) return out + members_of(outcome, said.word) + '}';
     return out + "\"error\":{\"type\":" + json_string(said.word) + ",\"detail\":" + json_string(said.detail) +
@@ -158,9 +159,20 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
     if (const auto* put = std::get_if<store::ProfilePut>(&change))
         for (const store::Alias& alias : put->aliases) changed.push_back(alias.key);
     if (const auto* merge = std::get_if<store::ProfileMerge>(&change))
-        for (const std::string& id : merge->from) changed.push_back(parts.profiles.reference(id));
+        for (const std::string& id : merge->from) {
+            changed.push_back(parts.profiles.reference(id));
+            if (!id.starts_with(provisional_prefix)) continue;
+            // Only this store knows him, by one name: from now on it is one of the survivor's.
+            std::vector<std::string> names = aliases_of(parts, outcome.id);
+            if (names.empty()) continue;
+            names.push_back(id.substr(provisional_prefix.size()));
+            parts.join(names);
+            changed.push_back(names.back());
+        }
     if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change))
         for (const std::string& id : undone->ids) {
+            if (id.starts_with(provisional_prefix))
+                parts.part(aliases_of(parts, outcome.id), {id.substr(provisional_prefix.size())});
             changed.push_back(parts.profiles.reference(id));
             parts.part(aliases_of(parts, outcome.id), aliases_of(parts, id));
         }

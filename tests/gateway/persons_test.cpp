@@ -55,6 +55,19 @@ TEST_F(PersonsTest, SomebodyOfWhomOnlyEventsAreKnownIsAProvisionalProfileUntilTh
     EXPECT_EQ(ask_as(till, "/v1/profiles/card:8", "pos/t1").status, 404u);
 }
 
+TEST_F(PersonsTest, AProvisionalProfileIsMergedByItsIdAndTheMergeIsUndone) {
+    put("c-1", 1, "card:1");
+    viewed("card:7", "tea");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    EXPECT_THAT(read(local, "operation"), HasSubstr("\"provisional\":true"));
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":[")" + local + R"("]})").status, 200u);
+    for (const std::string& name : {std::string("card:7"), local, std::string("card:1")})
+        EXPECT_THAT(read(name), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("view: tea"))) << name;
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":[")" + local + R"("]})").status, 200u);
+    EXPECT_THAT(read("card:7", "operation"), HasSubstr("\"provisional\":true"));
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
+}
+
 TEST_F(PersonsTest, WhoSaysHisNameInARunningSessionIsWhoDidAllOfIt) {
     put("c-1", 1, "card:1");
     viewed("", "shoes", "s-1");

@@ -33,6 +33,7 @@ class ProfileFeedShopTest : public ProfileShop {
                     done(events_erased_);
                 },
                 [](std::vector<std::string> keys) { return keys; },
+                [](const std::vector<std::string>&) {},
                 [](const std::vector<std::string>&, const std::vector<std::string>&) {},
                 [](const std::vector<std::string>&) {},
                 nullptr};

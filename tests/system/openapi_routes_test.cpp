@@ -96,6 +96,7 @@ class Tables {
                          [](const std::string&) {},
                          {},
                          [](std::vector<std::string> keys) { return keys; },
+                         [](const std::vector<std::string>&) {},
                          [](const std::vector<std::string>&, const std::vector<std::string>&) {},
                          [](const std::vector<std::string>&) {}};
     RouteParts parts_{[] { return Snapshot{}; },
