@@ -218,6 +218,19 @@ std::vector<std::string> LivePictures::joined_with(const std::string& name) {
     return one.picture.names.empty() ? std::vector<std::string>{name} : one.picture.names;
 }
 
+void LivePictures::seen(std::span<const std::string> names, const Seen& seen) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : names) {
+        // A load of many profiles must not push those out of memory who are in the shop.
+        if (!at_.contains(name)) {
+            const auto row = rows_.get(name);
+            if (!row || !*row) continue;
+        }
+        Entry& one = entry(name);
+        if (forget_touches(one.picture, seen, position_.epoch)) changed(one);
+    }
+}
+
 void LivePictures::forget(std::span<const std::string> names) {
     const std::lock_guard lock(mutex_);
     for (const std::string& name : names) {

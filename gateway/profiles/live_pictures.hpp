@@ -77,6 +77,9 @@ class LivePictures {
     // These, and all that they were joined with; each once.
     std::vector<std::string> all_names(std::vector<std::string> names);
 
+    // The platform has told how far it has seen these. Names of whom nothing is here cost a look.
+    void seen(std::span<const std::string> names, const Seen& seen);
+
     // The person is to be forgotten: nothing of him is held after the next checkpoint().
     void forget(std::span<const std::string> names);
     // The platform says that these are one person, the first one's.

@@ -129,6 +129,12 @@ Result<Person> Persons::by_id(std::string_view id, UtcTime now) {
     return person;
 }
 
+void Persons::came(std::string_view id, UtcTime now) {
+    const auto look = parts_.profiles.by_id(id, now);
+    if (!look || look->kind != Kind::found) return;
+    parts_.pictures.seen(keys_of(look->profile), seen_by(look->profile, options_.gateway_id, parts_.epoch));
+}
+
 Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcTime now) {
     Name name{"pseudonym/" + pseudonym, false};
     const auto person = by_alias(pseudonym, {}, now);

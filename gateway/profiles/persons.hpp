@@ -59,6 +59,9 @@ class Persons {
     // `text` is what he was asked for by: of a provisional profile, its only alias that is known.
     Result<Person> by_alias(const std::string& key, std::string_view text, UtcTime now);
 
+    // A version of this profile has come: what it has seen is not held any longer.
+    void came(std::string_view id, UtcTime now);
+
     // Under which name an event of `stream` leaves, and whether what stands behind the pseudonym may leave
     // with it where a destination asks for that.
     struct Name {

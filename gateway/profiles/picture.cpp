@@ -196,15 +196,21 @@ Picture together(const std::vector<Picture>& pictures) {
     return all;
 }
 
-Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
+bool forget_touches(Picture& picture, const Seen& seen, const std::string& epoch) {
     if (picture.epoch != epoch) forget_numbers(picture);
-    std::erase_if(picture.touches, [&](const Touch& touch) { return seen.covers(touch.mark); });
+    const auto gone =
+        std::erase_if(picture.touches, [&](const Touch& touch) { return seen.covers(touch.mark); });
     // Which of them it has seen is not known any more: as long as one of them is new, all are counted.
-    std::erase_if(picture.older, [&](const auto& row) {
+    const auto counted = std::erase_if(picture.older, [&](const auto& row) {
         const auto& last = row.second.last;
         return std::all_of(last.begin(), last.end(),
                            [&](const auto& one) { return seen.covers(one.second); });
     });
+    return gone + counted > 0;
+}
+
+Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
+    forget_touches(picture, seen, epoch);
     // A cart is one thing: the platform has all of its changes, or ours is the newer one.
     const bool cart_seen =
         std::all_of(picture.cart.begin(), picture.cart.end(),

@@ -91,6 +91,10 @@ void fold(Picture& picture, const Told& told, const std::string& epoch);
 void absorb(Picture& person, Picture& session);
 // Several pictures of one person as one, for reading.
 Picture together(const std::vector<Picture>& pictures);
+// Touches that the platform has seen leave; what else it has seen stays until it is read (unseen()). True:
+// some did. So `older` holds only what is new since then: of more than touches_max that are, all count until
+// the last of them is seen.
+bool forget_touches(Picture& picture, const Seen& seen, const std::string& epoch);
 // What of it the platform has not seen.
 Picture unseen(Picture picture, const Seen& seen, const std::string& epoch);
 

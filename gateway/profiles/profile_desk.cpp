@@ -47,6 +47,7 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              parts.clock,
              [this](const std::string& id, const std::vector<std::string>& keys) {
                  reads_.arrived(id, keys);
+                 persons_.came(id, clock_.utc());
                  store_.note_persons_changed();  // his consents may be others
              },
              [this, forgotten = parts.forgotten](const std::string& key) {

@@ -116,6 +116,21 @@ TEST_F(PersonsTest, TheLivePictureGivesWayToTheVersionThatHasSeenIt) {
                                       HasSubstr(R"("store.kiosk.view.v1":1)"), Not(HasSubstr("\"seen\""))));
 }
 
+// Touches beyond those that are kept one by one are a number: it must not take along what was seen before.
+TEST_F(PersonsTest, OfManyTouchesOnlyThoseCountThatThePlatformHasNotSeen) {
+    put("c-1", 1, "card:1");
+    for (int i = 0; i < 150; ++i) viewed("card:1", "one");
+    EXPECT_THAT(read("card:1"), HasSubstr(R"("store.kiosk.view.v1":150)"));
+    const auto seen = [&] {
+        return R"(,"seen":{"gw-1":{"epoch":")" + store_->epoch() + R"(","interactions":)" +
+               std::to_string(last(Stream::interactions)) + "}}";
+    };
+    put("c-1", 2, "card:1", seen());
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("counts")));
+    for (int i = 0; i < 140; ++i) viewed("card:1", "two");
+    EXPECT_THAT(read("card:1"), HasSubstr(R"("store.kiosk.view.v1":140)"));
+}
+
 TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) {
     put("c-1", 1, "card:1");
     put("c-2", 1, "email:a@b.example");

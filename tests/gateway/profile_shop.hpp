@@ -61,6 +61,7 @@ class ProfileShop : public testing::Test {
                 clock_,
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
+                    persons_->came(id, clock_.utc());
                 },
                 [this](const std::string& key) {
                     pictures_->forget(std::vector{key});
