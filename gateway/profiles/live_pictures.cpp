@@ -205,12 +205,14 @@ std::vector<std::string> LivePictures::all_names(std::vector<std::string> names)
     return with_joined(names);
 }
 
-Picture LivePictures::of(std::span<const std::string> names) {
+std::vector<Picture> LivePictures::each(std::span<const std::string> names) {
     const std::lock_guard lock(mutex_);
     std::vector<Picture> pictures;
-    for (const std::string& name : with_joined(names)) pictures.push_back(entry(name).picture);
-    return together(pictures);
+    for (const std::string& name : names) pictures.push_back(entry(name).picture);
+    return pictures;
 }
+
+Picture LivePictures::of(std::span<const std::string> names) { return together(each(names)); }
 
 std::vector<std::string> LivePictures::joined_with(const std::string& name) {
     const std::lock_guard lock(mutex_);
@@ -281,6 +283,7 @@ std::size_t LivePictures::dirty() const {
 }
 
 Result<void> LivePictures::checkpoint() {
+    const std::lock_guard one_at_a_time(checkpoint_);
     std::vector<store::PictureRow> rows;
     store::PicturesPosition position;
     {

@@ -69,7 +69,8 @@ class LivePictures {
     Result<bool> catch_up(std::uint64_t events_max);
     std::uint64_t behind() const;
 
-    // The pictures of one person's names, put together, with those that they were joined with.
+    // The picture of each of these names; and put together.
+    std::vector<Picture> each(std::span<const std::string> names);
     Picture of(std::span<const std::string> names);
     // The names that this one was joined with, it among them, in their order.
     std::vector<std::string> joined_with(const std::string& name);
@@ -119,6 +120,7 @@ class LivePictures {
     const Clock& clock_;
     const std::string session_key_;
 
+    std::mutex checkpoint_;     // one at a time; taken before mutex_
     mutable std::mutex mutex_;  // everything below
     std::unique_ptr<store::EventReader> reader_;
     store::PicturesPosition position_;

@@ -1,6 +1,7 @@
 #include "gateway/profiles/persons.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "gateway/profiles/picture_json.hpp"
@@ -32,55 +33,102 @@ void join(store::Profile& survivor, const store::Profile& other) {
 
 }  // namespace
 
-// `look` is found. Whoever is joined with him by events is he; which of them gives the profile is decided by
-// the order in which they were named.
-Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTime now) {
-    const std::string asked = look.profile.id;
-    std::vector<std::string> names = keys_of(look.profile);
-    std::vector<store::Profile> others;
-    for (std::size_t i = 0; i < names.size() && i < store::Profiles::aliases_max; ++i)
-        for (const std::string& name : parts_.pictures.joined_with(names[i]))
-            if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-    if (names.size() > look.profile.aliases.size()) {
-        // In the order of the first group, so that each of them leads to the same.
-        std::vector<std::string> order = parts_.pictures.joined_with(names.back());
-        for (const std::string& name : names)
-            if (std::find(order.begin(), order.end(), name) == order.end()) order.push_back(name);
-        for (const std::string& name : order) {
-            auto other = parts_.profiles.by_alias(name, now);
-            if (!other) return other.error();
-            if (other->kind != Kind::found) continue;
-            const bool known = std::any_of(others.begin(), others.end(), [&](const store::Profile& one) {
-                return one.id == other->profile.id;
-            });
-            if (!known) others.push_back(std::move(other->profile));
+// Everybody whom events and the platform's lists of aliases together make one person: names that were joined,
+// and the profiles that they lead to, with their names in turn. Whose profile it is must not depend on where
+// the search began: of each group of joined names the first one that has a profile stands for it, and of
+// those the one with the smallest id.
+Result<Persons::Whole> Persons::whole(std::vector<std::string> names, UtcTime now) {
+    constexpr std::size_t names_max = 2 * store::Profiles::aliases_max;
+    Whole all;
+    const auto add = [&](const std::string& name) {
+        const bool known = std::find(all.names.begin(), all.names.end(), name) != all.names.end();
+        if (!known && all.names.size() < names_max) all.names.push_back(name);
+    };
+    std::vector<std::vector<std::string>> groups;
+    for (const std::string& name : names) add(name);
+    for (std::size_t i = 0; i < all.names.size(); ++i) {
+        const std::string name = all.names[i];
+        std::vector<std::string> group = parts_.pictures.joined_with(name);
+        for (const std::string& other : group) add(other);
+        if (group.size() > 1) groups.push_back(std::move(group));
+        auto look = parts_.profiles.by_alias(name, now);
+        if (!look) return look.error();
+        if (look->kind != Kind::found) continue;
+        all.leads[name] = look->profile.id;
+        for (const std::string& other : keys_of(look->profile)) add(other);
+        all.profiles.try_emplace(look->profile.id, std::move(look->profile));
+    }
+    for (const auto& group : groups)
+        for (const std::string& name : group) {
+            const auto found = all.leads.find(name);
+            if (found == all.leads.end()) continue;
+            if (all.survivor.empty() || found->second < all.survivor) all.survivor = found->second;
+            break;
         }
-        if (!others.empty() && others.front().id != asked) {
-            look.profile = others.front();
+    return all;
+}
+
+Picture Persons::picture(const Whole& all, const store::Profile& survivor) {
+    std::map<std::string, std::vector<std::string>> names;  // by the profile that has seen them
+    for (const std::string& name : all.names) {
+        const auto leads = all.leads.find(name);
+        names[leads == all.leads.end() ? survivor.id : leads->second].push_back(name);
+    }
+    std::vector<Picture> pictures;
+    for (const auto& [id, some] : names) {
+        const auto profile = all.profiles.find(id);
+        const Seen seen = seen_by(profile == all.profiles.end() ? survivor : profile->second,
+                                  options_.gateway_id, parts_.epoch);
+        for (Picture& one : parts_.pictures.each(some)) {
+            forget_touches(one, seen, parts_.epoch);
+            pictures.push_back(std::move(one));
+        }
+    }
+    Picture out = together(pictures);
+    forget_state(out, seen_by(survivor, options_.gateway_id, parts_.epoch));
+    return out;
+}
+
+// `look` is found.
+Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTime now) {
+    std::vector<std::string> names = keys_of(look.profile);
+    const bool joined = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        return parts_.pictures.joined_with(name).size() > 1;
+    });
+    Whole whole_of;
+    whole_of.names = names;
+    if (joined) {
+        auto all = whole(names, now);
+        if (!all) return all.error();
+        if (!all->survivor.empty() && all->survivor != look.profile.id) {
+            look.profile = all->profiles.at(all->survivor);
             by_merged = true;
         }
-        for (const store::Profile& other : others)
-            if (other.id != look.profile.id) join(look.profile, other);
+        for (const auto& [id, other] : all->profiles)
+            if (id != look.profile.id) join(look.profile, other);
+        whole_of = std::move(*all);
     }
     look.by_merged = by_merged;
     Person person;
     person.look = std::move(look);
-    const Seen seen = seen_by(person.look.profile, options_.gateway_id, parts_.epoch);
-    person.look.profile.json =
-        with_picture(person.look.profile.json, unseen(parts_.pictures.of(names), seen, parts_.epoch));
+    person.look.profile.json = with_picture(person.look.profile.json, picture(whole_of, person.look.profile));
     return person;
 }
 
+// `key` leads to no profile by itself.
 Result<Person> Persons::from_names(const std::vector<std::string>& names, const std::string& key,
                                    std::string_view text, UtcTime now) {
-    for (const std::string& name : names) {
-        if (name == key) continue;
-        auto look = parts_.profiles.by_alias(name, now);
-        if (!look) return look.error();
-        if (look->kind == Kind::found) return complete(std::move(*look), false, now);
+    Person person;
+    if (names.size() > 1) {
+        auto all = whole(names, now);
+        if (!all) return all.error();
+        if (const auto found = all->profiles.find(all->survivor); found != all->profiles.end()) {
+            person.look.kind = Kind::found;
+            person.look.profile = found->second;
+            return complete(std::move(person.look), false, now);
+        }
     }
     const Picture picture = parts_.pictures.of(names);
-    Person person;
     if (picture.touches.empty() && picture.older.empty() && picture.consents.empty()) return person;
     person.provisional = true;
     person.look.kind = Kind::found;
@@ -130,6 +178,7 @@ Result<Person> Persons::by_id(std::string_view id, UtcTime now) {
 }
 
 void Persons::came(std::string_view id, UtcTime now) {
+    (void)follow();  // what is not followed yet is left out when it is read
     const auto look = parts_.profiles.by_id(id, now);
     if (!look || look->kind != Kind::found) return;
     parts_.pictures.seen(keys_of(look->profile), seen_by(look->profile, options_.gateway_id, parts_.epoch));

@@ -13,7 +13,7 @@
 // Threads: any.
 #pragma once
 
-#include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +71,15 @@ class Persons {
     Name leaving(const std::string& pseudonym, Stream stream, UtcTime now);
 
   private:
+    struct Whole {
+        std::vector<std::string> names;
+        std::map<std::string, store::Profile> profiles;  // by id
+        std::map<std::string, std::string> leads;        // name -> the profile's id
+        std::string survivor;                            // empty: no joined name has a profile
+    };
+    Result<Whole> whole(std::vector<std::string> names, UtcTime now);
+    // What happened by all these names, without what the profile that each leads to has seen.
+    Picture picture(const Whole& all, const store::Profile& survivor);
     Result<void> follow();
     Result<Person> complete(store::ProfileLook look, bool by_merged, UtcTime now);
     Result<Person> from_names(const std::vector<std::string>& names, const std::string& key,

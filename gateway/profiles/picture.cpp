@@ -75,7 +75,7 @@ void take_into_cart(Picture& picture, const CartChange& change, const Mark& mark
     }
     const std::int64_t by = change.kind == CartChange::Kind::remove ? -change.quantity : change.quantity;
     line->quantity = change.kind == CartChange::Kind::set ? change.quantity : line->quantity + by;
-    line->mark = mark;
+    if (before(line->mark, mark)) line->mark = mark;
     if (line->quantity <= 0) picture.cart.erase(line);
 }
 
@@ -189,6 +189,9 @@ void absorb(Picture& person, Picture& session) {
 
 Picture together(const std::vector<Picture>& pictures) {
     Picture all;
+    // First of all: of lines that are one afterwards some may be paid.
+    for (const Picture& one : pictures)
+        if (one.paid) pay(all, *one.paid);
     for (const Picture& one : pictures) {
         add(all, one);
         add_names(all, one.names);
@@ -209,8 +212,7 @@ bool forget_touches(Picture& picture, const Seen& seen, const std::string& epoch
     return gone + counted > 0;
 }
 
-Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
-    forget_touches(picture, seen, epoch);
+void forget_state(Picture& picture, const Seen& seen) {
     // A cart is one thing: the platform has all of its changes, or ours is the newer one.
     const bool cart_seen =
         std::all_of(picture.cart.begin(), picture.cart.end(),
@@ -219,6 +221,11 @@ Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
     if (cart_seen) picture.cart.clear(), picture.paid.reset();
     if (picture.zone && seen.covers(picture.zone->mark)) picture.zone.reset();
     std::erase_if(picture.consents, [&](const auto& row) { return seen.covers(row.second.mark); });
+}
+
+Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
+    forget_touches(picture, seen, epoch);
+    forget_state(picture, seen);
     return picture;
 }
 

@@ -95,7 +95,9 @@ Picture together(const std::vector<Picture>& pictures);
 // some did. So `older` holds only what is new since then: of more than touches_max that are, all count until
 // the last of them is seen.
 bool forget_touches(Picture& picture, const Seen& seen, const std::string& epoch);
-// What of it the platform has not seen.
+// Cart, place and consents that the platform has seen leave: it tells them.
+void forget_state(Picture& picture, const Seen& seen);
+// Both of it.
 Picture unseen(Picture picture, const Seen& seen, const std::string& epoch);
 
 std::string write_picture(const Picture& picture);

@@ -40,11 +40,7 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
       answer_within_(settings.answer_within),
       beat_(parts.loop),
       joined_(parts.joined),
-      parts_{parts.loop,
-             writer_,
-             profiles_,
-             pseudonymiser_,
-             parts.clock,
+      parts_{parts.loop, writer_, profiles_, pseudonymiser_, parts.clock,
              [this](const std::string& id, const std::vector<std::string>& keys) {
                  reads_.arrived(id, keys);
                  persons_.came(id, clock_.utc());
@@ -58,12 +54,16 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              },
              parts.erase_events,
              [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
-             [this](const std::vector<std::string>& keys) { pictures_.join(keys); },
+             // Written down before the platform has its answer: the log would join them anew.
+             [this](const std::vector<std::string>& keys) {
+                 pictures_.join(keys);
+                 keep();
+             },
              [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                  pictures_.part(ones, others);
+                 keep();
              },
-             [this](const std::vector<std::string>& keys) { changed(keys); },
-             &settings.mappings},
+             [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings},
       feed_options_(settings.feed) {}
 
 void ProfileDesk::start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,
@@ -118,6 +118,12 @@ uplink::NamePerson ProfileDesk::names() {
         Persons::Name name = persons_.leaving(std::string(pseudonym), stream, clock_.utc());
         return uplink::PersonName{std::move(name.subject), name.raw};
     };
+}
+
+void ProfileDesk::keep() {
+    if (const auto written = pictures_.checkpoint(); !written)
+        log::error("gateway", "a link between customers is not written down",
+                   {{"why", written.error().context}});
 }
 
 void ProfileDesk::committed() {

@@ -103,6 +103,7 @@ class ProfileDesk {
 
   private:
     void follow_job();
+    void keep();
     void heard(const LivePictures::News& news);
 
     void beat();

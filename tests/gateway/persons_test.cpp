@@ -147,6 +147,16 @@ TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) 
     EXPECT_THAT(read("card:1"), AllOf(HasSubstr("\"id\":\"c-1\""), Not(HasSubstr("view: tea"))));
 }
 
+TEST_F(PersonsTest, GroupsThatMeetLeadToOneProfileWhereverTheSearchBegins) {
+    put("c-3", 1, "card:1");
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2","card:3"]})").status, 201u);
+    put("c-1", 1, "card:4");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:3", "", "{}", "card:4");
+    for (const char* name : {"card:1", "card:2", "card:3", "card:4", "c-1", "c-2", "c-3"})
+        EXPECT_THAT(read(name, "operation"), HasSubstr("\"id\":\"c-2\"")) << name;
+}
+
 TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
     put("c-1", 1, "card:1");
     put("c-3", 1, "card:3");

@@ -3,6 +3,7 @@
 
 #include "gateway/profiles/picture.hpp"
 #include "gateway/profiles/picture_json.hpp"
+#include "gateway/profiles/profile_document.hpp"
 #include "gateway/profiles/touch.hpp"
 
 namespace touchpoint::gateway {
@@ -157,6 +158,17 @@ TEST_F(PictureTest, PicturesOfSeveralNamesAreOnePerson) {
     // Who paid by one name has paid what he put there by another.
     fold(other, told(Stream::sales, "store.pos.sale.v1", "{}"), "e1");
     EXPECT_THAT(with_picture("{}", together({picture_, other})), HasSubstr(R"("cart":{"lines":[])"));
+}
+
+// Two names had put milk there, one before the other paid and one after: lines that become one know no time.
+TEST_F(PictureTest, WhatOneNameHasPaidIsTakenOutOfEachCartBeforeTheyAreOne) {
+    cart(R"({"action":"add","item":"milk"})");
+    Picture payer;
+    fold(payer, told(Stream::sales, "store.pos.sale.v1", "{}"), "e1");
+    Picture third;
+    fold(third, told(Stream::interactions, "store.kiosk.cart.v1", R"({"action":"add","item":"milk"})"), "e1");
+    EXPECT_THAT(with_picture("{}", together({picture_, third, payer})),
+                HasSubstr(R"("lines":[{"item":"milk","quantity":1}])"));
 }
 
 }  // namespace

@@ -95,13 +95,13 @@ class StoreFixture : public testing::Test {
     }
 
     // Submits and waits until it is durable. Tickets below 1,000,000 are the test's own.
-    void put(std::vector<Event> events, std::uint64_t journal_end = 0) {
-        ASSERT_FALSE(events.empty());
-        events.back().urgent = true;
-        const Ticket ticket = events.back().ticket != 0 ? events.back().ticket : ++last_ticket_;
-        events.back().ticket = ticket;
+    void put(std::vector<Event> some, std::uint64_t journal_end = 0) {
+        ASSERT_FALSE(some.empty());
+        some.back().urgent = true;
+        const Ticket ticket = some.back().ticket != 0 ? some.back().ticket : ++last_ticket_;
+        some.back().ticket = ticket;
         store::Submission submission;
-        submission.events = std::move(events);
+        submission.events = std::move(some);
         submission.journal_end = journal_end;
         ASSERT_TRUE(store_->submit(std::move(submission)));
         ASSERT_TRUE(wait_for([&] { return verdict(ticket).has_value(); }));
