@@ -130,6 +130,8 @@ std::vector<std::string> LivePictures::joined(const std::vector<std::string>& sa
         if (known.empty()) add(name);
         for (const std::string& one : known) add(one);
     }
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (const std::string& one : std::vector<std::string>(entry(all[i]).picture.names)) add(one);
     bool news = false;
     for (const std::string& name : all) {
         Entry& one = entry(name);
@@ -257,22 +259,21 @@ void LivePictures::forget(std::span<const std::string> names) {
         }
 }
 
+// The others leave, together; who is in neither stays with the first ones.
 void LivePictures::part(std::span<const std::string> ones, std::span<const std::string> others) {
     const std::lock_guard lock(mutex_);
-    const auto among = [](std::span<const std::string> names, const std::string& name) {
-        return std::find(names.begin(), names.end(), name) != names.end();
+    const auto leaves = [&](const std::string& name) {
+        return std::find(others.begin(), others.end(), name) != others.end() &&
+               std::find(ones.begin(), ones.end(), name) == ones.end();
     };
-    const auto leave_out = [&](std::span<const std::string> whose, std::span<const std::string> without) {
-        for (const std::string& name : whose) {
-            Entry& one = entry(name);
-            const std::size_t before = one.picture.names.size();
-            std::erase_if(one.picture.names, [&](const std::string& other) { return among(without, other); });
-            if (one.picture.names.size() < 2) one.picture.names.clear();
-            if (one.picture.names.size() != before) changed(one);
-        }
-    };
-    leave_out(ones, others);
-    leave_out(others, ones);
+    for (const std::string& name : with_joined(others)) {
+        Entry& one = entry(name);
+        const std::size_t before = one.picture.names.size();
+        const bool gone = leaves(name);
+        std::erase_if(one.picture.names, [&](const std::string& other) { return leaves(other) != gone; });
+        if (one.picture.names.size() < 2) one.picture.names.clear();
+        if (one.picture.names.size() != before) changed(one);
+    }
 }
 
 // --- on the disk

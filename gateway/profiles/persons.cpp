@@ -180,7 +180,8 @@ Result<Person> Persons::by_id(std::string_view id, UtcTime now) {
 void Persons::came(std::string_view id, UtcTime now) {
     (void)follow();  // what is not followed yet is left out when it is read
     const auto look = parts_.profiles.by_id(id, now);
-    if (!look || look->kind != Kind::found) return;
+    // Of one that was merged the survivor's version says nothing.
+    if (!look || look->kind != Kind::found || look->by_merged) return;
     parts_.pictures.seen(keys_of(look->profile), seen_by(look->profile, options_.gateway_id, parts_.epoch));
 }
 
