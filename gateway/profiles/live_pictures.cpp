@@ -114,7 +114,24 @@ void LivePictures::take(const Told& told) {
         news_.joined.push_back({std::move(all), told.touch.mark});
 }
 
-void LivePictures::join(const std::vector<std::string>& names) {
+Result<void> LivePictures::follow() {
+    for (;;) {
+        const auto read = catch_up(events_at_once);
+        if (!read) return read.error();
+        if (*read) return {};
+        if (dirty() < dirty_max) continue;
+        if (const auto written = checkpoint(); !written) return written;
+    }
+}
+
+// What was stored before the platform spoke comes before its word.
+Result<void> LivePictures::join(const std::vector<std::string>& names) {
+    if (const auto read = follow(); !read) return read;
+    link(names);
+    return checkpoint();
+}
+
+void LivePictures::link(const std::vector<std::string>& names) {
     const std::lock_guard lock(mutex_);
     (void)joined(names);
 }
@@ -173,9 +190,11 @@ LivePictures::Entry& LivePictures::entry(const std::string& key) {
 
 // What is written down leaves memory; what is not, or is just being written, stays.
 void LivePictures::make_room() {
-    if (writing_) return;
+    if (writing_ || entries_.size() < entries_max) return;
+    // Whoever asks for another one still holds the last few.
+    const auto held = std::next(entries_.begin(), held_max);
     auto at = entries_.end();
-    while (entries_.size() >= entries_max && at != entries_.begin()) {
+    while (entries_.size() >= entries_max && at != held) {
         --at;
         if (at->dirty) continue;
         at_.erase(at->key);
@@ -260,7 +279,13 @@ void LivePictures::forget(std::span<const std::string> names) {
 }
 
 // The others leave, together; who is in neither stays with the first ones.
-void LivePictures::part(std::span<const std::string> ones, std::span<const std::string> others) {
+Result<void> LivePictures::part(std::span<const std::string> ones, std::span<const std::string> others) {
+    if (const auto read = follow(); !read) return read;
+    unlink(ones, others);
+    return checkpoint();
+}
+
+void LivePictures::unlink(std::span<const std::string> ones, std::span<const std::string> others) {
     const std::lock_guard lock(mutex_);
     const auto leaves = [&](const std::string& name) {
         return std::find(others.begin(), others.end(), name) != others.end() &&

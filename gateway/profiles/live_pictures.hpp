@@ -83,10 +83,11 @@ class LivePictures {
 
     // The person is to be forgotten: nothing of him is held after the next checkpoint().
     void forget(std::span<const std::string> names);
+    // These two follow the log to its end and write down what they did: not for loop. Fail with full, io.
     // The platform says that these are one person, the first one's.
-    void join(const std::vector<std::string>& names);
+    Result<void> join(const std::vector<std::string>& names);
     // The platform says that they are two: the first ones and the second ones part.
-    void part(std::span<const std::string> ones, std::span<const std::string> others);
+    Result<void> part(std::span<const std::string> ones, std::span<const std::string> others);
 
     // Writes down what changed. Call it now and then, and when `dirty()` is large. Fails with full, io.
     Result<void> checkpoint();
@@ -103,6 +104,12 @@ class LivePictures {
     };
     using Place = std::list<Entry>::iterator;
 
+    // Entries of which references are held at a time: a session, a person, and one more.
+    static constexpr std::ptrdiff_t held_max = 8;
+
+    Result<void> follow();
+    void link(const std::vector<std::string>& names);
+    void unlink(std::span<const std::string> ones, std::span<const std::string> others);
     Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
     void take(const Told& told);
     // All of them are one from here on, with whom each of them was before; empty: they were already.

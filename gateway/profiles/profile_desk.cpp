@@ -55,13 +55,9 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
              parts.erase_events,
              [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
              // Written down before the platform has its answer: the log would join them anew.
-             [this](const std::vector<std::string>& keys) {
-                 pictures_.join(keys);
-                 keep();
-             },
+             [this](const std::vector<std::string>& keys) { kept(pictures_.join(keys)); },
              [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
-                 pictures_.part(ones, others);
-                 keep();
+                 kept(pictures_.part(ones, others));
              },
              [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings},
       feed_options_(settings.feed) {}
@@ -120,8 +116,8 @@ uplink::NamePerson ProfileDesk::names() {
     };
 }
 
-void ProfileDesk::keep() {
-    if (const auto written = pictures_.checkpoint(); !written)
+void ProfileDesk::kept(const Result<void>& written) {
+    if (!written)
         log::error("gateway", "a link between customers is not written down",
                    {{"why", written.error().context}});
 }

@@ -103,7 +103,7 @@ class ProfileDesk {
 
   private:
     void follow_job();
-    void keep();
+    static void kept(const Result<void>& written);
     void heard(const LivePictures::News& news);
 
     void beat();

@@ -147,6 +147,16 @@ TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) 
     EXPECT_THAT(read("card:1"), AllOf(HasSubstr("\"id\":\"c-1\""), Not(HasSubstr("view: tea"))));
 }
 
+// Nobody had read it yet when the platform spoke: it comes before that all the same.
+TEST_F(PersonsTest, ALinkThatWasStoredBeforeAnUnmergeIsCutByIt) {
+    put("c-1", 1, "card:1");
+    put("c-2", 1, "card:2");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":["c-2"]})").status, 200u);
+    EXPECT_THAT(read("card:2"), HasSubstr("\"id\":\"c-2\""));
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("merged_from")));
+}
+
 TEST_F(PersonsTest, GroupsThatMeetLeadToOneProfileWhereverTheSearchBegins) {
     put("c-3", 1, "card:1");
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2","card:3"]})").status, 201u);

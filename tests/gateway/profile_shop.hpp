@@ -73,13 +73,9 @@ class ProfileShop : public testing::Test {
                     done(events_erased_);
                 },
                 [this](std::vector<std::string> keys) { return pictures_->all_names(std::move(keys)); },
-                [this](const std::vector<std::string>& keys) {
-                    pictures_->join(keys);
-                    EXPECT_TRUE(pictures_->checkpoint());
-                },
+                [this](const std::vector<std::string>& keys) { EXPECT_TRUE(pictures_->join(keys)); },
                 [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
-                    pictures_->part(ones, others);
-                    EXPECT_TRUE(pictures_->checkpoint());
+                    EXPECT_TRUE(pictures_->part(ones, others));
                 },
                 [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); },
                 &mappings_};
