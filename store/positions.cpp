@@ -71,15 +71,16 @@ Result<bool> Positions::put(const ConsumerSpec& spec, From from, const PerStream
     ConsumerState& consumer = consumers_[spec.name];
     if (!fresh && consumer.streams == spec.streams) return touch(spec.name, now);
     const PerStream<Sequence>& begin = from == From::oldest ? oldest : horizon;
-    for (const Stream stream : all_streams)
-        if (spec.streams[stream] && !consumer.streams[stream])
-            consumer.acknowledged[stream] = std::max(consumer.acknowledged[stream], begin[stream]);
+    for (const Stream stream : all_streams) {
+        if (!spec.streams[stream] || consumer.streams[stream]) continue;
+        consumer.acknowledged[stream] = std::max(consumer.acknowledged[stream], begin[stream]);
+        if (from == From::oldest) fresh_[spec.name][stream] = true;
+    }
     if (fresh) consumer.since = known(now);
     consumer.name = spec.name;
     consumer.kind = ConsumerKind::pull;
     consumer.streams = spec.streams;
     seen(consumer, now);
-    if (fresh && from == From::oldest) fresh_.insert(spec.name);
     changed_.insert(spec.name);
     return true;
 }
@@ -178,10 +179,10 @@ Sequence Positions::acknowledged(const std::string& consumer, Stream stream) con
 }
 
 Positions::Changes Positions::take_changed(const PerStream<Sequence>& oldest) {
-    for (const std::string& name : fresh_) {
+    for (const auto& [name, streams] : fresh_) {
         ConsumerState& consumer = consumers_.at(name);
         for (const Stream stream : all_streams)
-            if (consumer.streams[stream])
+            if (streams[stream] && consumer.streams[stream])
                 consumer.acknowledged[stream] = std::max(consumer.acknowledged[stream], oldest[stream]);
     }
     fresh_.clear();

@@ -59,9 +59,9 @@ class Positions {
     // Events up to `through` are not held for it any more. The row is the caller's to write.
     void released(const std::string& consumer, Stream stream, Sequence through);
 
-    // What changed since the last call; what could not be written is said again by not_written(). A new
-    // consumer that begins at the oldest event is moved up to `oldest`: events in front of it may have gone
-    // while it was made.
+    // What changed since the last call; what could not be written is said again by not_written(). A consumer
+    // or a new stream of one that begins at the oldest event is moved up to `oldest`: events in front of it
+    // may have gone while it was made.
     Changes take_changed(const PerStream<Sequence>& oldest);
     void not_written(const Changes& changes);
 
@@ -73,9 +73,9 @@ class Positions {
     ByName consumers_;
     std::set<std::string> changed_;
     std::set<std::string> erased_;
-    std::set<std::string> seen_untrusted_;         // in this run, when our clock was not trusted
-    std::set<std::string> fresh_;                  // begin at the oldest event, and are not written yet
-    std::map<std::string, UtcTime> seen_written_;  // last_seen as it stands in the row
+    std::set<std::string> seen_untrusted_;          // in this run, when our clock was not trusted
+    std::map<std::string, PerStream<bool>> fresh_;  // begin at the oldest event, and are not written yet
+    std::map<std::string, UtcTime> seen_written_;   // last_seen as it stands in the row
 };
 
 }  // namespace touchpoint::store

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "store/positions.hpp"
 #include "tests/store/store_fixture.hpp"
 
 namespace touchpoint::tests {
@@ -74,6 +75,22 @@ TEST_F(Consumers, TheOldestEventIsTheOldestThatIsHeld) {
     ASSERT_TRUE(durable());
     ASSERT_TRUE(store_->put_consumer(reads("bi", {Stream::sales}), From::oldest));
     EXPECT_THAT(seen(Stream::sales, store_->acknowledged("bi", Stream::sales), "bi"), ElementsAre("e3"));
+}
+
+// While a commit that deletes what everybody had is on its way, a stream is added: else "missing" is said of
+// it.
+TEST_F(Consumers, AStreamThatIsAddedFromTheOldestBeginsBehindWhatIsJustLeaving) {
+    store::Positions positions;
+    const store::Now now{UtcTime{1}, true};
+    ASSERT_TRUE(positions.put(reads("bi", {Stream::interactions}), From::oldest, {}, {}, now));
+    (void)positions.take_changed({});
+    ASSERT_TRUE(positions.put(reads("bi", {Stream::interactions, Stream::sales}), From::oldest, {}, {}, now));
+    PerStream<Sequence> oldest;
+    oldest[Stream::sales] = 2;
+    oldest[Stream::interactions] = 5;
+    (void)positions.take_changed(oldest);
+    EXPECT_EQ(positions.acknowledged("bi", Stream::sales), 2U);
+    EXPECT_EQ(positions.acknowledged("bi", Stream::interactions), 0U) << "it holds what it has";
 }
 
 TEST_F(Consumers, PuttingAConsumerAgainChangesItsStreamsAndNotItsPositions) {
