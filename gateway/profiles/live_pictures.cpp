@@ -106,10 +106,11 @@ void LivePictures::take(const Told& told) {
     // Events of his that wait, repeats among them, may have to leave under another name.
     if (told.consent || !told.same_as.empty()) store_.note_persons_changed();
     tell(person);
+    keep_together(whose.picture);
     if (told.same_as.empty()) return;
     std::vector<std::string> said = {told.person};
     said.insert(said.end(), told.same_as.begin(), told.same_as.end());
-    std::vector<std::string> all = joined(said);
+    std::vector<std::string> all = joined(said, told.touch.mark.recorded);
     if (!all.empty() && news_.joined.size() < told_max)
         news_.joined.push_back({std::move(all), told.touch.mark});
 }
@@ -133,10 +134,10 @@ Result<void> LivePictures::join(const std::vector<std::string>& names) {
 
 void LivePictures::link(const std::vector<std::string>& names) {
     const std::lock_guard lock(mutex_);
-    (void)joined(names);
+    (void)joined(names, clock_.utc());
 }
 
-std::vector<std::string> LivePictures::joined(const std::vector<std::string>& said) {
+std::vector<std::string> LivePictures::joined(const std::vector<std::string>& said, UtcTime when) {
     std::vector<std::string> all;
     const auto add = [&](const std::string& name) {
         if (all.size() < Picture::names_max && std::find(all.begin(), all.end(), name) == all.end())
@@ -154,11 +155,24 @@ std::vector<std::string> LivePictures::joined(const std::vector<std::string>& sa
         Entry& one = entry(name);
         if (one.picture.names == all) continue;
         one.picture.names = all;
+        // Nobody may have touched anything under this name: it is not old for that.
+        one.picture.changed = std::max(one.picture.changed, when);
         changed(one);
         tell(name);
         news = true;
     }
     return news ? all : std::vector<std::string>();
+}
+
+// Rows leave by age, and a person's names must not leave one by one: whoever comes with one card only would
+// lose the other one's link while this side still has it.
+void LivePictures::keep_together(const Picture& picture) {
+    for (const std::string& name : std::vector<std::string>(picture.names)) {
+        Entry& one = entry(name);
+        if (one.picture.changed + names_refreshed >= picture.changed) continue;
+        one.picture.changed = picture.changed;
+        changed(one);
+    }
 }
 
 void LivePictures::tell(const std::string& name) {

@@ -48,6 +48,8 @@ class LivePictures {
     static constexpr std::uint64_t read_waits_events_max = 2000;  // 10 to 20 ms
     static constexpr std::uint32_t events_at_once = 500;
     static constexpr std::chrono::minutes session_idle{30};
+    // Of names that are one person, so far may the last change of one be behind the last of another.
+    static constexpr std::chrono::hours names_refreshed{24};
     // What nobody has been told yet: beyond it, everybody is told to look again.
     static constexpr std::size_t told_max = 4096;
 
@@ -113,7 +115,8 @@ class LivePictures {
     Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
     void take(const Told& told);
     // All of them are one from here on, with whom each of them was before; empty: they were already.
-    std::vector<std::string> joined(const std::vector<std::string>& names);
+    std::vector<std::string> joined(const std::vector<std::string>& names, UtcTime when);
+    void keep_together(const Picture& picture);
     std::vector<std::string> with_joined(std::span<const std::string> names);
     std::string session_name(const Told& told) const;
     Entry& entry(const std::string& key);

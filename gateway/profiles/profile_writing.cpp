@@ -140,9 +140,12 @@ std::string line_of(const std::string& place, const ProfileOutcome& outcome) {
 void Effects::note(const ProfileParts& parts, const ProfileChange& change, const ProfileOutcome& outcome) {
     note_changed(parts, change, outcome);
     forgotten.insert(forgotten.end(), outcome.forgotten.begin(), outcome.forgotten.end());
-    const bool came = outcome.verdict == Verdict::created || outcome.verdict == Verdict::replaced ||
-                      outcome.verdict == Verdict::unchanged;
     const auto* put = std::get_if<store::ProfilePut>(&change);
+    // Also "unchanged": it says again how far the platform has seen. A merge that was done already says
+    // nothing.
+    const bool came = (put != nullptr || std::holds_alternative<store::ProfilePatch>(change)) &&
+                      (outcome.verdict == Verdict::created || outcome.verdict == Verdict::replaced ||
+                       outcome.verdict == Verdict::unchanged);
     if (const auto* merge = std::get_if<store::ProfileMerge>(&change); merge && !outcome.refused())
         for (const std::string& id : merge->from) arrived.emplace_back(id, std::vector<std::string>());
     if (!came) return;

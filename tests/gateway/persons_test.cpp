@@ -148,6 +148,22 @@ TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) 
 }
 
 // Nobody had read it yet when the platform spoke: it comes before that all the same.
+// A row of a name under which nobody has touched anything yet once counted as from 1970: too old.
+TEST_F(PersonsTest, ANameThatWasOnlyMentionedKeepsItsLinkForAsLongAsThePersonComes) {
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@example.com");
+    for (int day = 0; day < 40; ++day) {
+        clock_.advance(std::chrono::hours(24));
+        viewed("card:1", "tea");
+        ASSERT_TRUE(pictures_->catch_up(100));
+        ASSERT_TRUE(pictures_->checkpoint());
+    }
+    close();
+    open();
+    const std::string id = "\"id\":\"local." + names_.pseudonym(devices::normalise("card:1")) + "\"";
+    EXPECT_THAT(read("card:1", "operation"), HasSubstr(id));
+    EXPECT_THAT(read("email:a@example.com", "operation"), HasSubstr(id));
+}
+
 TEST_F(PersonsTest, ALinkThatWasStoredBeforeAnUnmergeIsCutByIt) {
     put("c-1", 1, "card:1");
     put("c-2", 1, "card:2");
