@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "devices/base64.hpp"
+#include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
 #include "devices/quarantine_persons.hpp"
 #include "devices/sealed_properties.hpp"
@@ -21,23 +22,6 @@ void append_text(std::string& out, std::string_view name, std::string_view value
     out += name;
     out += "\":";
     append_json_string(out, value);
-}
-
-bool one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-// "store.kiosk.identify.v1" -> "identify"; "org.example.consent" -> "consent".
-std::string_view last_word(std::string_view type) {
-    std::size_t dot = type.rfind('.');
-    const std::string_view tail = dot == std::string_view::npos ? type : type.substr(dot + 1);
-    const bool version =
-        tail.size() > 1 && tail[0] == 'v' &&
-        std::all_of(tail.begin() + 1, tail.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!version || dot == std::string_view::npos) return tail;
-    type = type.substr(0, dot);
-    dot = type.rfind('.');
-    return dot == std::string_view::npos ? type : type.substr(dot + 1);
 }
 
 std::uint64_t hash_of(std::string_view type, std::string_view data, std::string_view customer) {
@@ -75,32 +59,6 @@ void KnownPseudonyms::forget(std::string_view pseudonym) {
     const auto place = found->second;
     at_.erase(found);
     order_.erase(place);
-}
-
-Stream stream_of(std::string_view kind, std::string_view name, std::string_view type) {
-    const std::initializer_list<std::string_view> persons = {"identify", "consent", "session", "merge",
-                                                             "erasure"};
-    if (one_of(name, persons) || (!type.empty() && one_of(last_word(type), persons))) return Stream::customer;
-    if (kind == "pos") return Stream::sales;
-    if (kind == "beacon" || kind == "sensor") return Stream::telemetry;
-    return Stream::interactions;
-}
-
-std::string type_of(std::string_view kind, std::string_view name) {
-    std::string type = "store.";
-    const auto add = [&](std::string_view word) {
-        for (const char c : word) {
-            if (c >= 'A' && c <= 'Z') {
-                type += static_cast<char>(c - 'A' + 'a');
-            } else {
-                type += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
-            }
-        }
-    };
-    add(kind);
-    type += '.';
-    add(name);
-    return type += ".v1";
 }
 
 UtcTime received_at(const store::Incoming& message, const Now& now) {

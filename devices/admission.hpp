@@ -61,10 +61,6 @@ class KnownPseudonyms {
     std::unordered_map<std::string_view, std::list<std::string>::iterator> at_;
 };
 
-// "sales" and the rest. `type` is a CloudEvent's own, or empty.
-Stream stream_of(std::string_view kind, std::string_view name, std::string_view type);
-// store.{kind}.{name}.v1; letters of `name` lower-cased, every other character than [a-z0-9] becomes '_'.
-std::string type_of(std::string_view kind, std::string_view name);
 // When the message came, with a clock that is right by now where it was not then.
 UtcTime received_at(const store::Incoming& message, const Now& now);
 

@@ -13,9 +13,9 @@ namespace touchpoint::devices {
 namespace {
 
 // Always ours: what a device says under these names is dropped.
-constexpr std::array<std::string_view, 9> ours = {"gatewayid", "epoch",        "stream",
-                                                  "sequence",  "recordedtime", "possiblerepeat",
-                                                  "idreused",  "timesource",   "devicetime"};
+constexpr std::array<std::string_view, 10> ours = {"gatewayid",    "epoch",          "stream",   "sequence",
+                                                   "recordedtime", "possiblerepeat", "idreused", "timesource",
+                                                   "devicetime",   "sameas"};
 // A gap is believed by its type: only the gateway may say that events will not come.
 constexpr std::string_view gateway_types = "store.system.";
 constexpr std::size_t attribute_bytes_max = 1024;
@@ -97,6 +97,11 @@ class Reader {
         } else if (name == "subject") {
             if (is_customer(value)) {
                 report_.customer = std::move(value);
+            } else if (value.starts_with("profile/") || value.starts_with("pseudonym/")) {
+                problem(Problem::bad_cloudevent,
+                        "subjects profile/.. and pseudonym/.. are the gateway's own; name the customer as "
+                        "scheme:value",
+                        name);
             } else {
                 report_.subject = checked(name, std::move(value));
             }

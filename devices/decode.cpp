@@ -9,7 +9,9 @@
 #include <string_view>
 
 #include "devices/cloudevent.hpp"
+#include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
+#include "gateway/core/consent.hpp"
 
 namespace touchpoint::devices {
 namespace {
@@ -142,6 +144,26 @@ struct Shape {
     bool batch = false;
 };
 
+// A withdrawal that nobody can obey must not be answered as if it were. Its bytes are `whole`.
+Item with_consent_checked(Item item, const Decoded& out, std::string_view whole) {
+    const Report* report = std::get_if<Report>(&item);
+    if (report == nullptr) return item;
+    if (!is_consent(out.name, report->type)) return item;
+    std::optional<Rejection> problem;
+    const auto said = read_consent(report->base64 ? std::string_view() : std::string_view(report->data));
+    if (const auto* mistake = std::get_if<ConsentMistake>(&said)) {
+        problem = reject(Problem::bad_consent, std::string(mistake->words), whole);
+        const bool enveloped = !report->type.empty();  // its members stand in `data`
+        if (!mistake->member.empty())
+            problem->pointer = std::string(enveloped ? "/data/" : "/") + std::string(mistake->member);
+    } else if (report->customer.empty() && report->session.empty()) {
+        problem = reject(Problem::bad_consent, "whose it is must stand there: customer or session", whole);
+    }
+    if (!problem) return item;
+    problem->id = report->id;
+    return std::move(*problem);
+}
+
 Item one_item(std::string_view value, Shape shape, const Reserved& outside, std::string_view own_source) {
     if (!is_object(value)) return reject(Problem::not_an_object, "this item is of another kind", value);
     const std::vector<JsonMember> members = json_members(value);
@@ -197,7 +219,8 @@ void decode_event(Decoded& out, const store::Incoming& message, const DecodeOpti
     shape.cloudevents = shape.batch || content_is(message, "application/cloudevents+json");
 
     if (!shape.cloudevents && !property(message, "specversion").empty()) {
-        out.items.push_back(binary_cloudevent(message, own_source));
+        out.items.push_back(
+            with_consent_checked(binary_cloudevent(message, own_source), out, message.payload));
         return;
     }
     if (const auto fault = validate_json(payload)) {
@@ -213,7 +236,7 @@ void decode_event(Decoded& out, const store::Incoming& message, const DecodeOpti
             out.items.push_back(reject(Problem::bad_cloudevent, "a batch is a JSON array", payload));
             return;
         }
-        out.items.push_back(one_item(text, shape, outside, own_source));
+        out.items.push_back(with_consent_checked(one_item(text, shape, outside, own_source), out, text));
         return;
     }
     if (shape.cloudevents && !shape.batch) {
@@ -236,7 +259,7 @@ void decode_event(Decoded& out, const store::Incoming& message, const DecodeOpti
     }
     out.items.reserve(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
-        Item item = one_item(items[i], shape, outside, own_source);
+        Item item = with_consent_checked(one_item(items[i], shape, outside, own_source), out, items[i]);
         if (auto* rejection = std::get_if<Rejection>(&item))
             rejection->pointer = '/' + std::to_string(i) + rejection->pointer;
         out.items.push_back(std::move(item));

@@ -23,6 +23,7 @@ constexpr std::array<Words, problem_count> words = {{
     {"bad-event-time", "event_time is not a time"},
     {"bad-customer", "customer is not of the form scheme:value"},
     {"bad-session", "session cannot be used"},
+    {"bad-consent", "The consent cannot be obeyed"},
     {"bad-cloudevent", "The CloudEvent breaks its specification"},
     {"foreign-source", "The source is not this device's own"},
     {"too-many-items", "The array has too many items"},

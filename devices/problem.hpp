@@ -21,12 +21,13 @@ enum class Problem : std::uint8_t {
     bad_event_time,
     bad_customer,
     bad_session,
+    bad_consent,
     bad_cloudevent,
     foreign_source,
     too_many_items,
     poison,
 };
-inline constexpr std::size_t problem_count = 15;
+inline constexpr std::size_t problem_count = 16;
 
 std::string_view slug(Problem problem);   // "not-json"
 std::string_view title(Problem problem);  // for a person

@@ -144,6 +144,38 @@ json::object http_json(const HttpPicture& http) {
     return {{"listeners", std::move(listeners)}, {"tokens_file", http.tokens_file}, {"tokens", http.tokens}};
 }
 
+json::object profiles_json(const ProfilePicture& profiles) {
+    json::array feeds;
+    for (const uplink::FeedStats& feed : profiles.feeds)
+        feeds.push_back(json::object{{"name", feed.name},
+                                     {"state", view(uplink::name(feed.state))},
+                                     {"lines", feed.lines},
+                                     {"refused", feed.refused},
+                                     {"resyncs", feed.resyncs},
+                                     {"dropped", feed.dropped},
+                                     {"failures", feed.failures},
+                                     {"last_status", feed.last_status},
+                                     {"last_error", feed.last_error},
+                                     {"last_heard", when(feed.last_heard)},
+                                     {"behind_since", when(feed.behind_since)}});
+    return {{"profiles", profiles.stats.profiles},
+            {"merged", profiles.stats.merged},
+            {"used_bytes", profiles.stats.bytes},
+            {"limit_bytes", profiles.stats.bytes_max},
+            {"evicted", profiles.stats.evicted},
+            {"damaged", profiles.stats.damaged},
+            {"erasures", profiles.stats.erasures},
+            {"hits", profiles.reads.hits},
+            {"misses", profiles.reads.misses},
+            {"limited", profiles.reads.limited},
+            {"not_now", profiles.reads.not_now},
+            {"wanted", profiles.reads.wanted},
+            {"wanted_dropped", profiles.reads.wanted_dropped},
+            {"followers", profiles.follows.followers},
+            {"live_behind_events", profiles.live.behind_events},
+            {"feeds", std::move(feeds)}};
+}
+
 void listen_tail(Tail& tail, const Reply& reply) {
     HttpResponse response;
     response.content_type = "application/x-ndjson";
@@ -174,6 +206,7 @@ std::string status_json(const Snapshot& s) {
                                                     {"soft_bytes", s.journal.soft_bytes}}},
                            {"events", store_json(s.store)},
                            {"push", std::move(push)},
+                           {"profiles", profiles_json(s.profiles)},
                            {"http", http_json(s.http)}};
     return json::serialize(out) + "\n";
 }

@@ -197,6 +197,16 @@ Refusal refusal(int status, const std::string& config) {
             config + "?"};
 }
 
+void add_pictures(const Snapshot& s, std::vector<Condition>& out) {
+    if (!s.profiles.live.trouble) return;
+    out.push_back(
+        {"pictures-unwritable", "", Severity::error,
+         "what customers do in this store is not kept for the other touchpoints",
+         "Events are complete. Touchpoints read profiles as the platform sent them; after a restart what "
+         "happened since the trouble began is read again from the events that are still held.",
+         "is the disk full or broken? journalctl -u touchpoint says why", status_command});
+}
+
 void add_feeds(const Snapshot& s, std::vector<Condition>& out) {
     for (const uplink::FeedStats& feed : s.profiles.feeds) {
         const std::string why = !feed.last_error.empty() ? feed.last_error
@@ -420,6 +430,7 @@ std::vector<Condition> conditions(const Snapshot& snapshot) {
     add_keys(snapshot, out);
     add_link(snapshot, out);
     add_push(snapshot, out);
+    add_pictures(snapshot, out);
     add_feeds(snapshot, out);
     add_http(snapshot, out);
     add_rest(snapshot, out);

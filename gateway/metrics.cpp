@@ -242,6 +242,13 @@ void add_profiles(Exposition& out, const ProfilePicture& profiles) {
         .value(static_cast<double>(profiles.follows.longest_lag.count()) / 1000);
 }
 
+void add_live(Exposition& out, const LivePictureStats& live) {
+    out.gauge("touchpoint_live_pictures_behind_events", "Events that are not in the customers' pictures yet")
+        .value(live.behind_events);
+    out.gauge("touchpoint_live_pictures_trouble", "1 while the pictures cannot be kept")
+        .value(live.trouble ? 1 : 0);
+}
+
 void add_feeds(Exposition& out, const std::vector<uplink::FeedStats>& feeds) {
     const auto each = [&](const auto& number) {
         for (const uplink::FeedStats& feed : feeds) out.value(number(feed), {{"feed", feed.name}});
@@ -312,6 +319,7 @@ std::string metrics_text(const Snapshot& snapshot) {
     add_vault(out, snapshot);
     add_store(out, snapshot.store);
     add_profiles(out, snapshot.profiles);
+    add_live(out, snapshot.profiles.live);
     add_feeds(out, snapshot.profiles.feeds);
     add_push(out, snapshot);
     return out.text();

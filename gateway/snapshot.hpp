@@ -27,8 +27,9 @@ struct ProfilePicture {
     store::ProfileStats stats;
     ProfileReadStats reads;
     ProfileFollowStats follows;
-    std::vector<uplink::FeedStats>
-        feeds;  // the change feed and the questions for wanted ones, where they are
+    LivePictureStats live;
+    // The change feed and the questions for wanted ones, where they are.
+    std::vector<uplink::FeedStats> feeds;
 };
 
 struct KeyPicture {

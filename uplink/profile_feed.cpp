@@ -1,12 +1,8 @@
 #include "uplink/profile_feed.hpp"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 #include <vector>
 
@@ -15,6 +11,7 @@
 #include "store/feed_place.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
+#include "uplink/errand.hpp"
 #include "uplink/feed_page.hpp"
 #include "uplink/feed_record.hpp"
 #include "uplink/platform_address.hpp"
@@ -55,57 +52,33 @@ LinesWritten write_mapped(const ProfileMapping* mapping, std::span<const std::st
     return written;
 }
 
-class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl> {
+class ProfileFeed::Impl : public Errand {
   public:
     Impl(FeedOptions options, std::string gateway_id, Parts parts)
-        : options_(std::move(options)),
+        : Errand(parts.loop, connection(options)),
+          options_(std::move(options)),
           gateway_id_(std::move(gateway_id)),
           parts_(std::move(parts)),
-          client_(parts_.loop, connection(options_)),
-          timer_(parts_.loop),
           record_(options_.connection.name, parts_.clock) {}
 
-    static asio::awaitable<void> run(std::shared_ptr<Impl> self) {
-        Impl& feed = *self;
-        while (!feed.stopping_) {
+    asio::awaitable<void> run() override {
+        while (!stopping()) {
             milliseconds time{0};
-            if (!feed.loaded_) {
-                if (!co_await feed.load()) time = feed.not_written();
+            if (!loaded_) {
+                if (!co_await load()) time = not_written();
             } else {
-                const SteadyTime asked = feed.parts_.clock.steady();
-                const Answer answer = co_await feed.ask();
-                if (feed.stopping_) break;
-                time = co_await feed.settle(answer, asked);
+                const SteadyTime asked = parts_.clock.steady();
+                const Answer answer = co_await ask();
+                if (stopping()) break;
+                time = co_await settle(answer, asked);
             }
-            if (time.count() > 0) co_await feed.wait(time);
+            if (time.count() > 0) co_await wait(time);
         }
     }
 
-    void start(std::function<void(std::exception_ptr)> on_end) {
-        TP_ASSERT(!running_);
-        running_ = true;
-        asio::co_spawn(parts_.loop, run(shared_from_this()),
-                       [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
-                           self->running_ = false;
-                           on_end(std::move(failure));
-                       });
-    }
-    void retry_now() { timer_.cancel(); }
-    void stop() {
-        stopping_ = true;
-        timer_.cancel();
-        client_.cancel();
-    }
-    bool running() const { return running_; }
     const FeedStats& stats() const { return record_.stats(); }
 
   private:
-    asio::awaitable<void> wait(milliseconds time) {
-        if (stopping_) co_return;
-        timer_.expires_after(time);
-        co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-
     // A job on the writer that may fail. By reference, as all that owns something here: g++ 12 destroys the
     // temporaries of an await twice.
     asio::awaitable<bool> written(const std::function<bool()>& job) {
@@ -150,7 +123,7 @@ class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl>
         exchange.answer_bytes_max = feed_answer_bytes_max;
         if (const auto address = parse_address(options_.connection.url))
             exchange.target = feed_target(address->target, place_.token, options_.wait, gateway_id_);
-        Answer answer = co_await exchange_with(client_, exchange);
+        Answer answer = co_await exchange_with(client(), exchange);
         co_return answer;
     }
 
@@ -213,7 +186,7 @@ class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl>
         const auto step = std::make_shared<store::UnheardStep>();
         // Nor does a feed in which nothing stands: its platform is newer than the profiles that were pushed.
         step->done = !trusted || place_.token.empty();
-        while (!step->done && !stopping_) {
+        while (!step->done && !stopping()) {
             const std::function<bool()> job = [this, step, since = place_.resync_since] {
                 const auto next = parts_.profiles.drop_unheard_since(since, step->place, drops_a_commit);
                 if (next) *step = *next;
@@ -222,7 +195,7 @@ class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl>
             if (!co_await written(job)) co_return false;
             dropped += step->dropped;
         }
-        if (stopping_) co_return false;
+        if (stopping()) co_return false;
         store::FeedPlace next = place_;
         next.resync_since = {};
         const std::function<bool()> job = [next, &cache = parts_.cache] {
@@ -243,7 +216,7 @@ class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl>
         ++failures_;
         const FeedTrouble trouble =
             feed_trouble(answer, failures_, options_.connection, parts_.clock.utc(), parts_.random());
-        if (trouble.state == PushState::paused) client_.disconnect();  // a new token or certificate is read
+        if (trouble.state == PushState::paused) client().disconnect();  // a new token or certificate is read
         record_.failed(answer, trouble);
         return trouble.wait;
     }
@@ -256,14 +229,10 @@ class ProfileFeed::Impl : public std::enable_shared_from_this<ProfileFeed::Impl>
     const FeedOptions options_;
     const std::string gateway_id_;
     const Parts parts_;
-    PlatformClient client_;
-    asio::steady_timer timer_;
     FeedRecord record_;
     store::FeedPlace place_;
     bool loaded_ = false;
     unsigned failures_ = 0;  // since something was taken
-    bool stopping_ = false;
-    bool running_ = false;
 };
 
 ProfileFeed::ProfileFeed(FeedOptions options, std::string gateway_id, Parts parts)

@@ -1,12 +1,8 @@
 #include "uplink/pusher.hpp"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -19,9 +15,10 @@
 #include "store/worker.hpp"
 #include "uplink/answer.hpp"
 #include "uplink/compress.hpp"
+#include "uplink/errand.hpp"
 #include "uplink/formats.hpp"
 #include "uplink/narrowing.hpp"
-#include "uplink/platform_client.hpp"
+#include "uplink/platform_await.hpp"
 #include "uplink/push_record.hpp"
 #include "uplink/schedule.hpp"
 #include "uplink/worker_await.hpp"
@@ -56,59 +53,40 @@ struct Sending {
 
 }  // namespace
 
-class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
+class Pusher::Impl : public Errand {
   public:
     Impl(PushOptions options, std::string gateway_id, std::string store_id, Parts parts)
-        : options_(std::move(options)),
+        : Errand(parts.loop, options),
+          options_(std::move(options)),
           parts_(std::move(parts)),
           origin_{std::move(gateway_id), std::move(store_id), parts_.store.epoch()},
           formatter_(origin_, options_.format, joiner(options_, parts_), parts_.name),
           reader_(parts_.store.make_reader()),
-          client_(parts_.loop, options_),
-          timer_(parts_.loop),
           record_(options_.name, parts_.clock) {}
 
-    static asio::awaitable<void> run(std::shared_ptr<Impl> self) {
-        Impl& push = *self;
-        while (!push.stopping_) {
-            if (push.sending_ && (push.position_moved() || push.persons_changed())) push.sending_.reset();
-            if (!push.sending_) {
-                const Schedule::Choice choice =
-                    push.schedule_.choose(push.waiting(), push.options_, push.parts_.clock.steady());
+    asio::awaitable<void> run() override {
+        while (!stopping()) {
+            if (sending_ && (position_moved() || persons_changed())) sending_.reset();
+            if (!sending_) {
+                const Schedule::Choice choice = schedule_.choose(waiting(), options_, parts_.clock.steady());
                 if (!choice.stream) {
-                    push.record_.idle();
-                    co_await push.wait_for_events(choice.look_again);
+                    record_.idle();
+                    co_await wait_for_events(choice.look_again);
                     continue;
                 }
-                if (!co_await push.read(*choice.stream)) co_await push.wait(push.options_.retry_first);
+                if (!co_await read(*choice.stream)) co_await wait(options_.retry_first);
                 continue;
             }
-            const Answer answer = co_await push.post();
-            if (push.stopping_) break;
-            const milliseconds pause = push.settle(answer);
-            if (pause.count() > 0) co_await push.wait(pause);
+            const Answer answer = co_await post();
+            if (stopping()) break;
+            const milliseconds pause = settle(answer);
+            if (pause.count() > 0) co_await wait(pause);
         }
     }
 
-    void start(std::function<void(std::exception_ptr)> on_end) {
-        TP_ASSERT(!running_);
-        running_ = true;
-        asio::co_spawn(parts_.loop, run(shared_from_this()),
-                       [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
-                           self->running_ = false;
-                           on_end(std::move(failure));
-                       });
-    }
     void notify() {
-        if (wakes_on_events_) timer_.cancel();
+        if (wakes_on_events_) retry_now();
     }
-    void retry_now() { timer_.cancel(); }
-    void stop() {
-        stopping_ = true;
-        timer_.cancel();
-        client_.cancel();
-    }
-    bool running() const { return running_; }
     const PushStats& stats() const { return record_.stats(); }
 
   private:
@@ -136,19 +114,11 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     // say more of a person than may leave now.
     bool persons_changed() const { return parts_.store.persons_generation() != sending_->persons; }
 
-    asio::awaitable<void> wait(milliseconds time) {
-        if (stopping_) co_return;
-        timer_.expires_after(time);
-        co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
     asio::awaitable<void> wait_for_events(std::optional<SteadyTime> until) {
-        if (stopping_) co_return;
         wakes_on_events_ = true;
-        if (until)
-            timer_.expires_after(*until - parts_.clock.steady());
-        else
-            timer_.expires_at(SteadyTime::max());
-        co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+        std::optional<std::chrono::nanoseconds> time;
+        if (until) time = *until - parts_.clock.steady();
+        co_await wait_at_most(time);
         wakes_on_events_ = false;
     }
 
@@ -169,7 +139,8 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
         if (unsent_gap_[stream] && unsent_gap_[stream]->last > job->position) job->lead = unsent_gap_[stream];
 
         // Named, not a temporary of the await: g++ 12 destroys the captures of such a one twice.
-        const std::function<void()> task = [self = shared_from_this(), job, stream] {
+        const std::function<void()> task = [self = std::static_pointer_cast<Impl>(shared_from_this()), job,
+                                            stream] {
             const Sequence after = job->lead ? job->lead->last : job->position;
             const auto slice = self->reader_->read(
                 stream, after, self->options_.name,
@@ -212,17 +183,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
             exchange.headers.emplace_back("Content-Encoding",
                                           std::string(content_encoding(options_.compression)));
         record_.attempt(sending_->body->size());
-        // Named, and without captures that own: see read().
-        const auto begin = [this, &exchange](auto handler) {
-            // shared: std::function must be copyable.
-            auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-            client_.exchange(std::move(exchange), [shared](Answer answer) {
-                auto resumed = std::move(*shared);
-                std::move(resumed)(std::move(answer));
-            });
-        };
-        Answer answer = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Answer)>(
-            begin, asio::use_awaitable);
+        Answer answer = co_await exchange_with(client(), exchange);
         co_return answer;
     }
 
@@ -261,7 +222,7 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     }
 
     milliseconds pause(const Answer& answer, milliseconds time) {
-        client_.disconnect();  // so that a new token or certificate is read
+        client().disconnect();  // so that a new token or certificate is read
         record_.failed(answer, PushState::paused, time, backlog());
         return time;
     }
@@ -336,8 +297,6 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     const Origin origin_;
     const Formatter formatter_;
     const std::unique_ptr<store::EventReader> reader_;  // used on the reader worker only
-    PlatformClient client_;
-    asio::steady_timer timer_;
     PushRecord record_;
     Schedule schedule_;
     PerStream<Narrowing> narrowing_;
@@ -348,8 +307,6 @@ class Pusher::Impl : public std::enable_shared_from_this<Pusher::Impl> {
     unsigned parked_in_row_ = 0;
     bool wakes_on_events_ = false;
     bool read_failed_ = false;
-    bool stopping_ = false;
-    bool running_ = false;
 };
 
 Pusher::Pusher(PushOptions options, std::string gateway_id, std::string store_id, Parts parts)

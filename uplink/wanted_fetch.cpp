@@ -1,17 +1,14 @@
 #include "uplink/wanted_fetch.hpp"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "gateway/core/assert.hpp"
 #include "gateway/core/json_text.hpp"
 #include "store/worker.hpp"
+#include "uplink/errand.hpp"
 #include "uplink/feed_page.hpp"
 #include "uplink/feed_record.hpp"
 #include "uplink/platform_await.hpp"
@@ -32,55 +29,31 @@ PushOptions to_wanted(const FeedOptions& options) {
 
 }  // namespace
 
-class WantedFetch::Impl : public std::enable_shared_from_this<WantedFetch::Impl> {
+class WantedFetch::Impl : public Errand {
   public:
     Impl(FeedOptions options, std::string gateway_id, Parts parts)
-        : options_(to_wanted(options)),
+        : Errand(parts.loop, to_wanted(options)),
+          options_(to_wanted(options)),
           gateway_id_(std::move(gateway_id)),
           parts_(std::move(parts)),
-          client_(parts_.loop, options_),
-          timer_(parts_.loop),
           record_(options_.name + ".wanted", parts_.clock) {}
 
-    static asio::awaitable<void> run(std::shared_ptr<Impl> self) {
-        Impl& fetch = *self;
-        while (!fetch.stopping_) {
+    asio::awaitable<void> run() override {
+        while (!stopping()) {
             milliseconds time = every;
-            const std::vector<std::string> names = fetch.parts_.wanted(wanted_max);
+            const std::vector<std::string> names = parts_.wanted(wanted_max);
             if (!names.empty()) {
-                const Answer answer = co_await fetch.ask(names);
-                if (fetch.stopping_) break;
-                time = co_await fetch.settle(answer);
+                const Answer answer = co_await ask(names);
+                if (stopping()) break;
+                time = co_await settle(answer);
             }
-            co_await fetch.wait(time);
+            co_await wait(time);
         }
     }
 
-    void start(std::function<void(std::exception_ptr)> on_end) {
-        TP_ASSERT(!running_);
-        running_ = true;
-        asio::co_spawn(parts_.loop, run(shared_from_this()),
-                       [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
-                           self->running_ = false;
-                           on_end(std::move(failure));
-                       });
-    }
-    void retry_now() { timer_.cancel(); }
-    void stop() {
-        stopping_ = true;
-        timer_.cancel();
-        client_.cancel();
-    }
-    bool running() const { return running_; }
     const FeedStats& stats() const { return record_.stats(); }
 
   private:
-    asio::awaitable<void> wait(milliseconds time) {
-        if (stopping_) co_return;
-        timer_.expires_after(time);
-        co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-
     asio::awaitable<Answer> ask(const std::vector<std::string>& names) {
         std::string body = "{\"gateway\":" + json_string(gateway_id_) + ",\"wanted\":[";
         for (const std::string& name : names) {
@@ -92,7 +65,7 @@ class WantedFetch::Impl : public std::enable_shared_from_this<WantedFetch::Impl>
         exchange.answer_bytes_max = feed_answer_bytes_max;
         exchange.headers = {{"Content-Type", "application/json"}};
         exchange.body = std::make_shared<const std::string>(body + "]}");
-        Answer answer = co_await exchange_with(client_, exchange);
+        Answer answer = co_await exchange_with(client(), exchange);
         co_return answer;
     }
 
@@ -127,7 +100,7 @@ class WantedFetch::Impl : public std::enable_shared_from_this<WantedFetch::Impl>
         parts_.unanswered();
         const FeedTrouble trouble =
             feed_trouble(answer, failures_, options_, parts_.clock.utc(), parts_.random());
-        if (trouble.state == PushState::paused) client_.disconnect();
+        if (trouble.state == PushState::paused) client().disconnect();
         record_.failed(answer, trouble);
         return std::max(trouble.wait, every);
     }
@@ -135,12 +108,8 @@ class WantedFetch::Impl : public std::enable_shared_from_this<WantedFetch::Impl>
     const PushOptions options_;
     const std::string gateway_id_;
     const Parts parts_;
-    PlatformClient client_;
-    asio::steady_timer timer_;
     FeedRecord record_;
     unsigned failures_ = 0;
-    bool stopping_ = false;
-    bool running_ = false;
 };
 
 WantedFetch::WantedFetch(FeedOptions options, std::string gateway_id, Parts parts)

@@ -38,6 +38,25 @@ std::string push_line(View push) {
     return line;
 }
 
+std::string profiles_lines(View profiles) {
+    std::string line = "  profiles  " + grouped(profiles["profiles"].number()) + " here, " +
+                       spoken_bytes(profiles["used_bytes"].number()) + " of " +
+                       spoken_bytes(profiles["limit_bytes"].number());
+    if (profiles["wanted"].number() != 0)
+        line += "; " + grouped(profiles["wanted"].number()) + " asked for and not here";
+    if (profiles["live_behind_events"].number() != 0)
+        line += "; " + counted(profiles["live_behind_events"].number(), "event") + " not looked at yet";
+    line += "\n";
+    for (const json::value& value : profiles["feeds"].items()) {
+        const View feed(&value);
+        line += "  profiles  " + feed["name"].text() + " " + feed["state"].text() + ": " +
+                counted(feed["lines"].number(), "line") + " since the start";
+        if (feed["refused"].number() != 0) line += ", " + grouped(feed["refused"].number()) + " refused";
+        line += "\n";
+    }
+    return line;
+}
+
 int severity(std::string_view text) { return text == "error" ? 2 : text == "warning" ? 1 : 0; }
 
 int exit_status(std::string_view body) {
@@ -76,6 +95,7 @@ std::string status_text(std::string_view body) {
                grouped(consumer["waiting_events"].number()) + " wait\n";
     }
     if (status["push"].items().empty() && !pulled) out += "  platform  nobody takes the events\n";
+    out += profiles_lines(status["profiles"]);
     out += std::string("  clock     ") +
            (status["clock_trusted"].truth() ? "synchronised" : "not synchronised") + "\n";
     out += std::string("  box key   ") +

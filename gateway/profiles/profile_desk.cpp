@@ -103,6 +103,7 @@ ProfilePicture ProfileDesk::picture() const {
         profiles_.stats(),
         reads_.stats(),
         {followers_.size(), followers_.told(), lag_ ? lag_->longest() : std::chrono::milliseconds(0)},
+        {pictures_.behind(), picture_trouble_},
         {}};
     if (feed_) out.feeds.push_back(feed_->stats());
     if (wanted_) out.feeds.push_back(wanted_->stats());

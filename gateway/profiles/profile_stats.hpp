@@ -21,4 +21,9 @@ struct ProfileFollowStats {
     std::chrono::milliseconds longest_lag{0};  // of the loop, in the last minute or two
 };
 
+struct LivePictureStats {
+    std::uint64_t behind_events = 0;  // durable, and not in the pictures yet
+    bool trouble = false;             // the log or the cache cannot be read or written
+};
+
 }  // namespace touchpoint::gateway

@@ -5,12 +5,12 @@
 #include <charconv>
 #include <cmath>
 
+#include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
 
 namespace touchpoint::gateway {
 namespace {
 
-using devices::is_array;
 using devices::is_number;
 using devices::is_object;
 using devices::is_string;
@@ -19,7 +19,6 @@ using devices::JsonMember;
 
 constexpr std::string_view pseudonym_prefix = "pseudonym/";
 constexpr std::string_view gateway_types = "store.system.";
-constexpr std::size_t purposes_max = 8;
 constexpr std::int64_t quantity_max = 1'000'000'000;  // a million pieces
 // What a person is told of an event, the first that it has.
 constexpr std::array<std::string_view, 12> telling = {
@@ -34,20 +33,6 @@ std::string text_of(const std::vector<JsonMember>& members, std::string_view nam
 std::string shown(std::string_view value) {
     if (is_string(value)) return devices::json_unescape(value);
     return is_number(value) ? std::string(value) : std::string();
-}
-
-// "store.kiosk.identify.v1" -> "identify"; "org.example.consent" -> "consent".
-std::string_view last_word(std::string_view type) {
-    std::size_t dot = type.rfind('.');
-    if (dot == std::string_view::npos) return type;
-    const std::string_view tail = type.substr(dot + 1);
-    const bool version =
-        tail.size() > 1 && tail[0] == 'v' &&
-        std::all_of(tail.begin() + 1, tail.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!version) return tail;
-    type = type.substr(0, dot);
-    dot = type.rfind('.');
-    return dot == std::string_view::npos ? type : type.substr(dot + 1);
 }
 
 // "/stores/s1/kiosk/k7" -> "kiosk/k7"
@@ -90,23 +75,6 @@ std::optional<CartChange> cart_of(const std::vector<JsonMember>& data) {
     return change;
 }
 
-std::optional<ConsentChange> consent_of(const std::vector<JsonMember>& data) {
-    ConsentChange change;
-    const auto state = consent_state_named(text_of(data, "state"));
-    const auto purpose = json_find(data, "purpose");
-    if (!state || !purpose) return std::nullopt;
-    change.state = *state;
-    if (is_string(*purpose)) change.purposes.push_back(devices::json_unescape(*purpose));
-    if (is_array(*purpose))
-        for (const std::string_view one : devices::json_items(*purpose, purposes_max))
-            if (is_string(one)) change.purposes.push_back(devices::json_unescape(one));
-    if (change.purposes.size() > purposes_max) change.purposes.resize(purposes_max);
-    if (change.purposes.empty()) return std::nullopt;
-    for (std::string& one : change.purposes) one = cut(one, touch_word_bytes_max);
-    change.until = parse_rfc3339(text_of(data, "until"));
-    return change;
-}
-
 std::string line_of(std::string_view word, const std::vector<JsonMember>& data) {
     std::string line(word);
     for (const std::string_view name : telling) {
@@ -139,25 +107,6 @@ std::string cut(std::string_view text, std::size_t bytes_max) {
     return std::string(text.substr(0, end));
 }
 
-std::optional<ConsentState> consent_state_named(std::string_view text) {
-    if (text == "granted") return ConsentState::granted;
-    if (text == "denied") return ConsentState::denied;
-    if (text == "revoked") return ConsentState::revoked;
-    return std::nullopt;
-}
-
-std::string_view name(ConsentState state) {
-    switch (state) {
-        case ConsentState::granted:
-            return "granted";
-        case ConsentState::denied:
-            return "denied";
-        case ConsentState::revoked:
-            return "revoked";
-    }
-    return "denied";
-}
-
 std::optional<Told> read_touch(Stream stream, Sequence sequence, UtcTime recorded, std::string_view members) {
     // Most events of a shop name nobody: that is found out before anything is parsed.
     if (members.find("\"subject\":\"pseudonym/") == std::string_view::npos &&
@@ -182,16 +131,19 @@ std::optional<Told> read_touch(Stream stream, Sequence sequence, UtcTime recorde
     touch.type = cut(text_of(event, "type"), touch_word_bytes_max);
     if (touch.type.starts_with(gateway_types)) return std::nullopt;  // our own, about what is here already
     touch.device = device_of(source);
-    const std::string_view word = last_word(touch.type);
+    const std::string_view word = devices::last_word(touch.type);
 
+    const std::string_view body = json_find(event, "data").value_or("");
     std::vector<JsonMember> data;
-    if (const auto value = json_find(event, "data"); value && is_object(*value))
-        data = devices::json_members(*value);
+    if (is_object(body)) data = devices::json_members(body);
     touch.line = line_of(word, data);
     if (word == "cart") told.cart = cart_of(data);
     told.sale = stream == Stream::sales && word == "sale";
     told.session_end = word == "session" && text_of(data, "state") == "end";
-    if (stream == Stream::customer && word == "consent") told.consent = consent_of(data);
+    if (stream == Stream::customer && word == "consent") {
+        auto said = read_consent(body);
+        if (auto* change = std::get_if<ConsentChange>(&said)) told.consent = std::move(*change);
+    }
     if (const auto zone = json_find(data, "zone"); zone && is_string(*zone))
         told.zone = word == "left" ? std::string() : cut(devices::json_unescape(*zone), touch_word_bytes_max);
     return told;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "gateway/core/clock.hpp"
+#include "gateway/core/consent.hpp"
 #include "gateway/core/streams.hpp"
 
 namespace touchpoint::gateway {
@@ -44,16 +45,6 @@ struct CartChange {
     Kind kind = Kind::add;
     std::string item;
     std::int64_t quantity = 1000;  // in thousandths: 0.42 kg is 420
-};
-
-enum class ConsentState : std::uint8_t { granted = 1, denied = 2, revoked = 3 };  // the values stand in files
-std::optional<ConsentState> consent_state_named(std::string_view text);
-std::string_view name(ConsentState state);
-
-struct ConsentChange {
-    std::vector<std::string> purposes;
-    ConsentState state = ConsentState::denied;
-    std::optional<UtcTime> until;
 };
 
 struct Told {

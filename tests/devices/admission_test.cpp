@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
 #include "store/chunk.hpp"
 
@@ -64,6 +65,7 @@ TEST_F(AdmissionTest, StreamsFollowKindAndName) {
         EXPECT_EQ(stream_of(kind, "view", ""), Stream::interactions) << kind;
     for (const char* event : {"identify", "consent", "session", "merge", "erasure"})
         EXPECT_EQ(stream_of("pos", event, ""), Stream::customer) << event;
+    EXPECT_EQ(stream_of("pos", "Consent", ""), Stream::customer) << "its type is store.pos.consent.v1";
     EXPECT_EQ(stream_of("kiosk", "x", "org.example.consent"), Stream::customer);
     EXPECT_EQ(stream_of("kiosk", "x", "store.kiosk.identify.v2"), Stream::customer);
     EXPECT_EQ(stream_of("kiosk", "x", "v1"), Stream::interactions);

@@ -125,6 +125,7 @@ TEST_F(ControlTest, StatusIsWrittenForAPerson) {
               "  devices   taking events; 0 of 0 devices online; 0 events since the start\n"
               "  disk      0 events held; 30.0 MiB of 1000.0 MiB used\n"
               "  platform  idle to platform (ingest.example.net): 0 delivered since the start, 0 wait\n"
+              "  profiles  0 here, 0 bytes of 256.0 MiB\n"
               "  clock     synchronised\n"
               "  box key   a file on this disk\n"
               "\nAll is well.\n");
@@ -137,6 +138,30 @@ TEST_F(ControlTest, StatusShowsEachConditionWithWhatToDo) {
                 HasSubstr("\nwarning: the clock is not synchronised  [clock-untrusted]\n"
                           "  effect  Events are kept in order; their times may be wrong, and are marked so.\n"
                           "  do      timedatectl set-ntp true"));
+}
+
+TEST_F(ControlTest, StatusSaysHowProfilesComeAndWhetherPicturesAreKept) {
+    Snapshot s = tests::healthy();
+    s.profiles.stats.profiles = 1200;
+    s.profiles.reads.wanted = 3;
+    s.profiles.live = {1, true};
+    uplink::FeedStats feed;
+    feed.name = "feed";
+    feed.state = uplink::PushState::retrying;
+    feed.lines = 1300;
+    feed.refused = 2;
+    feed.last_error = "connection refused";
+    feed.since = s.now - std::chrono::minutes(2);
+    s.profiles.feeds.push_back(feed);
+    const std::string text = command::status_text(status_json(s));
+    EXPECT_THAT(
+        text,
+        HasSubstr(
+            "  profiles  1,200 here, 0 bytes of 256.0 MiB; 3 asked for and not here; 1 event not looked at "
+            "yet\n  profiles  feed retrying: 1,300 lines since the start, 2 refused\n"));
+    EXPECT_THAT(text, HasSubstr("[pictures-unwritable]"));
+    EXPECT_THAT(
+        text, HasSubstr("no profiles from the platform for 2 min (connection refused)  [profile-feed-away]"));
 }
 
 TEST_F(ControlTest, TheRoutesOfTheLocalListenerAreHereToo) {

@@ -21,6 +21,7 @@ inline gateway::Snapshot healthy() {
     s.store.epoch = "e1";
     s.store.limit_bytes = 1000u << 20;
     s.store.live_bytes = 30u << 20;
+    s.profiles.stats.bytes_max = 256u << 20;
     store::ConsumerState consumer;
     consumer.name = "platform";
     for (const Stream stream : all_streams) {

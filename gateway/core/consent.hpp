@@ -1,0 +1,41 @@
+// What an event `consent` says: {"purpose":"marketing","state":"granted","until":"2027-01-01T00:00:00Z"}.
+// `purpose` may be a list. Who sends something else is told so: a withdrawal that nobody understands must not
+// look as if it were obeyed.
+//
+// Threads: pure, any.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "gateway/core/clock.hpp"
+
+namespace touchpoint {
+
+inline constexpr std::size_t consent_purposes_max = 8;  // in one event
+inline constexpr std::size_t purpose_bytes_max = 64;
+
+enum class ConsentState : std::uint8_t { granted = 1, denied = 2, revoked = 3 };  // the values stand in files
+std::optional<ConsentState> consent_state_named(std::string_view text);
+std::string_view name(ConsentState state);
+
+struct ConsentChange {
+    std::vector<std::string> purposes;
+    ConsentState state = ConsentState::denied;
+    std::optional<UtcTime> until;
+};
+
+struct ConsentMistake {
+    std::string_view member;  // "state"
+    std::string_view words;   // for who wrote the device
+};
+
+// `data`: a JSON object, or anything else.
+std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data);
+
+}  // namespace touchpoint
