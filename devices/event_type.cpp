@@ -6,7 +6,8 @@
 namespace touchpoint::devices {
 namespace {
 
-constexpr std::array<std::string_view, 5> about_persons = {"identify", "consent", "session", "merge", "erasure"};
+constexpr std::array<std::string_view, 5> about_persons = {"identify", "consent", "session", "merge",
+                                                           "erasure"};
 
 }  // namespace
 

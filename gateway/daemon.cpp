@@ -65,6 +65,7 @@ Result<void> Daemon::Impl::open_store() {
     options.boot_id = surroundings_.boot_id;
     options.random = surroundings_.random;
     options.look_first = look_first;
+    options.followed = true;  // by ProfileDesk
     for (const uplink::PushOptions& push : settings_.push)
         options.consumers.push_back(uplink::Pusher::consumer(push));
     auto store = store::EventStore::open(std::move(options), *cache_, clock_);

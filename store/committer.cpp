@@ -52,6 +52,8 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     forget_removed(work.look);
     work.consumers = positions_.take_changed(oldest_);
     work.positions = positions_.all();
+    work.followed = followed_;
+    work.let_go = std::exchange(follower_moved_, false);
     const std::lock_guard readers(source_->mutex);
     work.gaps.assign(source_->gaps.begin() + static_cast<std::ptrdiff_t>(gaps_taken_), source_->gaps.end());
     gaps_taken_ += work.gaps.size();
@@ -78,7 +80,7 @@ std::optional<Error> EventStore::Impl::serve() {
         plan_expiry(work.look);
         Unflushed done;
         const bool nothing = work.events.empty() && work.erased.empty() && work.journal_end == 0 &&
-                             work.gaps.empty() && work.consumers.none() && !more_to_prune_ &&
+                             work.gaps.empty() && work.consumers.none() && !more_to_prune_ && !work.let_go &&
                              shed_bytes_ == 0 && !expiry_waits();
         // A commit that fails may have failed in its flush, and the kernel then drops what the flush covered.
         // Where it can fail for want of room and is to be tried again, that must not be the commit before.
@@ -141,6 +143,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     auto txn = source_->environment->begin_write();
     if (!txn) return txn.error();
     std::vector<EventReader::Source::Unsettled> gone;
+    bool held_back = false;
     const auto steps = [&]() -> Result<void> {
         auto outcome = log_->append(*txn, work.events, now, clock_.trusted(), settled_now_);
         if (!outcome) return outcome.error();
@@ -155,7 +158,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
             if (const auto put = log_->put_consumer(*txn, consumer); !put) return put;
         for (const Retention::Release& one : work.releases)
             if (const auto let_go = release(*txn, one, now, gone); !let_go) return let_go;
-        const auto pruned = log_->prune(*txn, work.positions);
+        const auto pruned = log_->prune(*txn, work.positions, work.followed, held_back);
         if (!pruned) return pruned.error();
         more_to_prune_ = *pruned;
         if (const auto given_up = give_up(*txn, now, gone); !given_up) return given_up;
@@ -200,6 +203,7 @@ Result<void> EventStore::Impl::commit(Work& work, Unflushed& done, bool tight) {
     done.journal_end = work.journal_end;
     done.gaps = work.gaps.size();
     const std::lock_guard lock(mutex_);
+    follower_holds_ = held_back;
     for (const Retention::Release& one : work.releases)
         positions_.released(one.consumer, one.stream, one.last);
     ++stats_.commits;

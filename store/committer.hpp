@@ -50,6 +50,7 @@ class EventStore::Impl {
     Result<void> put_consumer(const ConsumerSpec& spec, From from);
     Result<void> erase_consumer(const std::string& name);
     Result<void> seek(const std::string& consumer, const PerStream<std::optional<Sequence>>& acknowledged);
+    void followed_to(const PerStream<Sequence>& last);
     void touch(const std::string& consumer);
     void when_durable(Done done);
     void record_gap(Gap gap);
@@ -84,6 +85,8 @@ class EventStore::Impl {
         std::vector<Retention::Release> releases;
         // All of them as they will stand with this transaction: only what is written may decide a delete.
         Positions::ByName positions;
+        PerStream<Sequence> followed;
+        bool let_go = false;  // what the follower alone has held
     };
     // Committed, and not yet known to be durable.
     struct Unflushed {
@@ -191,6 +194,9 @@ class EventStore::Impl {
     bool waited_ = false;         // somebody waits for what is said so far to be durable
     PerStream<Sequence> oldest_;  // positions before the oldest event held, as of the last commit
     Positions positions_;
+    PerStream<Sequence> followed_;  // EventStore::followed_to()
+    bool follower_holds_ = false;   // something, alone
+    bool follower_moved_ = false;   // since then
     StoreStats stats_;
 
     std::thread thread_;

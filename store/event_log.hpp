@@ -79,7 +79,9 @@ class EventLog {
     Result<void> erase_consumer(Transaction& txn, const std::string& name);
     // Deletes chunks and gap rows that every consumer of their stream has acknowledged, oldest first, within
     // deletes_pages_max. True: there is more.
-    Result<bool> prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers);
+    // Not beyond `followed`; `held_back`: that alone held something.
+    Result<bool> prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers,
+                       const PerStream<Sequence>& followed, bool& held_back);
     // Deletes the oldest chunks of a stream up to `through`, at most about `pages_max` pages of them, and
     // writes the gap row for everybody, which grows while this goes on. `reason`: shed or expired.
     Result<GivenUp> give_up(Transaction& txn, Stream stream, Sequence through, std::uint64_t pages_max,

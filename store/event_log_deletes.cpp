@@ -8,8 +8,10 @@
 
 namespace touchpoint::store {
 
-Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers) {
+Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, ConsumerState>& consumers,
+                             const PerStream<Sequence>& followed, bool& held_back) {
     bool more = false;
+    held_back = false;
     for (const Stream stream : all_streams) {
         bool held = false;
         Sequence through = next_.last[stream];
@@ -17,6 +19,11 @@ Result<bool> EventLog::prune(Transaction& txn, const std::map<std::string, Consu
             if (!consumer.streams[stream]) continue;
             held = true;
             through = std::min(through, let_go(consumer, stream));
+        }
+        const Sequence front = next_fronts_[stream].first;
+        if (held && followed[stream] < through) {
+            held_back = held_back || (front != 0 && front <= through);
+            through = followed[stream];
         }
         if (held) {  // else nobody reads it yet: only the bound may delete
             const auto deleted = delete_chunks(txn, stream, through, deletes_pages_max);

@@ -60,6 +60,7 @@ Result<void> EventStore::Impl::open() {
     journal_position_ = log_->state().journal;
     positions_.reconcile(*log_, options_.consumers, now());
     opened_since_boot_ = clock_.since_boot();
+    for (const Stream stream : all_streams) followed_[stream] = options_.followed ? 0 : ~Sequence{0};
     // A restart after kill -9 sees commits that stand in the page cache only.
     if (const auto flushed = flush(); !flushed) return flushed;
     for (const Stream stream : all_streams)
@@ -206,6 +207,22 @@ Result<void> EventStore::Impl::acknowledge(const std::string& consumer, Stream s
     return {};
 }
 
+void EventStore::Impl::followed_to(const PerStream<Sequence>& last) {
+    {
+        const std::lock_guard lock(mutex_);
+        bool moved = false;
+        for (const Stream stream : all_streams) {
+            if (last[stream] <= followed_[stream]) continue;
+            followed_[stream] = last[stream];
+            moved = true;
+        }
+        if (!moved || !follower_holds_) return;
+        follower_moved_ = true;
+        write_soon();
+    }
+    wake_.notify_one();
+}
+
 void EventStore::Impl::write_soon() {
     if (!deadline_) deadline_ = Steady::now() + options_.commit_interval;
 }
@@ -345,6 +362,7 @@ Result<void> EventStore::seek(const std::string& consumer,
                               const PerStream<std::optional<Sequence>>& acknowledged) {
     return impl_->seek(consumer, acknowledged);
 }
+void EventStore::followed_to(const PerStream<Sequence>& last) { impl_->followed_to(last); }
 void EventStore::touch(const std::string& consumer) { impl_->touch(consumer); }
 void EventStore::when_durable(std::function<void(Result<void>)> done) {
     impl_->when_durable(std::move(done));

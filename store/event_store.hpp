@@ -170,6 +170,9 @@ class EventStore {
         // After an end that was not orderly: a child walks through the file first (Environment::readable), so
         // that a damaged page costs an epoch and not every start.
         bool look_first = false;
+        // Somebody in this program follows the log (live pictures): what all consumers have is kept until he
+        // has it durably, too (followed_to()). Only age and the bound take it before.
+        bool followed = false;
         // Bounds of what waits in memory for the committer; submit() says full beyond them.
         std::size_t waiting_events_max = 20'000;
         std::size_t waiting_bytes_max = 16u << 20;
@@ -236,6 +239,10 @@ class EventStore {
     // Erased persons of whom events may be held, about 130 bytes of the file each.
     static constexpr std::uint64_t erased_max = 100'000;
     static constexpr std::size_t pseudonym_bytes_max = 64;
+
+    // Who follows the log needs nothing up to these numbers again, also after a power cut. Never moves back.
+    // A commit is made for it only where it lets something go. REQUIRES: Options::followed
+    void followed_to(const PerStream<Sequence>& last);
 
     // Rows for what was parked or rejected by one consumer; seen by readers at once, and committed before the
     // acknowledgement that passes it. REQUIRES: has_gap_room(1)

@@ -37,7 +37,8 @@ class Errand : public std::enable_shared_from_this<Errand> {
         TP_ASSERT(!running_);
         running_ = true;
         boost::asio::co_spawn(
-            loop_, run(), [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
+            loop_, run(),
+            [self = shared_from_this(), on_end = std::move(on_end)](std::exception_ptr failure) {
                 self->running_ = false;
                 on_end(std::move(failure));
             });

@@ -38,7 +38,8 @@ std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data) 
 
     const auto purpose = json_find(members, "purpose");
     if (!purpose) return bad_purpose;
-    const auto items = is_array(*purpose) ? json_items(*purpose, consent_purposes_max) : std::vector{*purpose};
+    const auto items =
+        is_array(*purpose) ? json_items(*purpose, consent_purposes_max) : std::vector{*purpose};
     if (items.empty() || items.size() > consent_purposes_max) return bad_purpose;
     for (const std::string_view item : items) {
         if (!is_string(item)) return bad_purpose;

@@ -4,39 +4,37 @@
 #include <iterator>
 #include <utility>
 
-#include "gateway/core/log.hpp"
 #include "store/keys.hpp"
 
 namespace touchpoint::gateway {
 namespace {
 
-// Quarantine holds messages that broke a rule: they say nothing about anybody.
-constexpr std::array<Stream, 4> followed = {Stream::customer, Stream::sales, Stream::interactions,
-                                            Stream::telemetry};
+// Quarantine holds messages that broke a rule: they say nothing about anybody. Of one commit they are taken
+// in this order.
+constexpr std::array<Stream, 4> followed_streams = {Stream::telemetry, Stream::interactions, Stream::sales,
+                                                    Stream::customer};
 constexpr std::uint64_t bytes_at_once = 256u << 10;
 
 }  // namespace
 
 LivePictures::LivePictures(store::EventStore& store, store::Pictures& rows, const Clock& clock,
                            std::string session_key)
-    : store_(store),
-      rows_(rows),
-      clock_(clock),
-      session_key_(std::move(session_key)),
-      reader_(store.make_reader()) {
+    : store_(store), rows_(rows), clock_(clock), session_key_(std::move(session_key)) {
+    for (const Stream stream : followed_streams) cursors_[stream].reader = store_.make_reader();
     const auto position = rows_.position();
     if (position && position->epoch == store_.epoch()) position_ = *position;
     position_.epoch = store_.epoch();
     // A power cut can take back what a position in the cache was written for: then the numbers are given
     // anew.
-    for (const Stream stream : followed)
+    for (const Stream stream : followed_streams)
         position_.numbers[stream] = std::min(position_.numbers[stream], store_.horizon(stream));
+    followed();
 }
 
 std::uint64_t LivePictures::behind() const {
     const std::lock_guard lock(mutex_);
     std::uint64_t events = 0;
-    for (const Stream stream : followed) {
+    for (const Stream stream : followed_streams) {
         const Sequence horizon = store_.horizon(stream);
         events += horizon - std::min(horizon, position_.numbers[stream]);
     }
@@ -44,30 +42,80 @@ std::uint64_t LivePictures::behind() const {
 }
 
 Result<bool> LivePictures::catch_up(std::uint64_t events_max) {
+    // In parts, so that a read does not wait for all of it.
+    for (;;) {
+        const std::uint64_t some = std::min<std::uint64_t>(events_max, events_at_once);
+        const auto all = catch_up_some(some);
+        if (!all) return all.error();
+        events_max -= some;
+        if (*all || events_max == 0 || dirty() >= dirty_hard_max) return *all;
+    }
+}
+
+// False: there is more.
+Result<bool> LivePictures::catch_up_some(std::uint64_t events_max) {
     const std::lock_guard lock(mutex_);
-    for (const Stream stream : followed)
-        while (position_.numbers[stream] < store_.horizon(stream)) {
-            if (events_max == 0 || dirty_ >= dirty_hard_max) return false;
-            const auto read = read_some(stream, events_max);
-            if (!read) return read.error();
-            if (*read == 0) break;
-            events_max -= std::min(events_max, *read);
-        }
+    forget_slices();
+    // The horizon of those about persons first: whatever is stored beside one of them is seen, too.
+    PerStream<Sequence> ends;
+    for (auto stream = followed_streams.rbegin(); stream != followed_streams.rend(); ++stream)
+        ends[*stream] = store_.horizon(*stream);
+    for (;;) {
+        if (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max) return false;
+        const auto cursor = next_cursor(ends, static_cast<std::uint32_t>(events_max + 1));
+        if (!cursor) return cursor.error();
+        if (*cursor == nullptr) break;
+        if (events_max-- == 0) return false;
+        const Stream stream = (*cursor)->slice.stream;
+        const store::StoredEvent& event = (*cursor)->slice.events[(*cursor)->next++];
+        if (event.gap < 0)
+            if (const auto told = read_touch(stream, event.sequence, event.recorded, event.members))
+                take(*told);
+        ++events_since_;
+        position_.numbers[stream] = event.sequence;
+    }
+    forget_slices();
+    followed();
     return true;
 }
 
-Result<std::uint64_t> LivePictures::read_some(Stream stream, std::uint64_t events_max) {
-    const auto events = static_cast<std::uint32_t>(std::min<std::uint64_t>(events_max, events_at_once));
-    const auto slice =
-        reader_->read(stream, position_.numbers[stream], std::string(), {bytes_at_once, events});
-    if (!slice) return slice.error();
-    for (const store::StoredEvent& event : slice->events) {
-        if (event.gap >= 0) continue;
-        if (const auto told = read_touch(stream, event.sequence, event.recorded, event.members)) take(*told);
+void LivePictures::forget_slices() {
+    for (Cursor& cursor : cursors_.values) {
+        cursor.slice = {};
+        cursor.next = 0;
     }
-    events_since_ += slice->events.size();
-    if (!slice->events.empty()) position_.numbers[stream] = slice->events.back().sequence;
-    return slice->events.size();
+}
+
+// The stream whose next event was stored first; nullptr: there is none. REQUIRES: the lock
+Result<LivePictures::Cursor*> LivePictures::next_cursor(const PerStream<Sequence>& ends,
+                                                        std::uint32_t events_max) {
+    Cursor* first = nullptr;
+    for (const Stream stream : followed_streams) {
+        Cursor& cursor = cursors_[stream];
+        if (cursor.next == cursor.slice.events.size()) {
+            if (position_.numbers[stream] >= ends[stream]) continue;
+            auto slice = cursor.reader->read(stream, position_.numbers[stream], std::string(),
+                                             {bytes_at_once, events_max});
+            if (!slice) return slice.error();
+            cursor.slice = std::move(*slice);
+            cursor.next = 0;
+            if (cursor.slice.events.empty()) continue;
+        }
+        const auto& event = cursor.slice.events[cursor.next];
+        if (event.sequence > ends[stream] && event.gap < 0) continue;
+        if (first == nullptr || event.recorded < first->slice.events[first->next].recorded) first = &cursor;
+    }
+    return first;
+}
+
+// What needs not be read again. REQUIRES: the lock
+void LivePictures::followed() {
+    if (dirty_ == 0) let_go(position_.numbers);
+}
+
+void LivePictures::let_go(PerStream<Sequence> last) {
+    last[Stream::quarantine] = ~Sequence{0};  // is not followed
+    store_.followed_to(last);
 }
 
 std::string LivePictures::session_name(const Told& told) const {
@@ -81,17 +129,21 @@ void LivePictures::take(const Told& told) {
         Picture& picture = session.picture;
         const UtcTime now = told.touch.mark.recorded;
         if (picture.changed + session_idle < now) picture = Picture{};  // somebody else stands there by now
+        if (!picture.owner.empty() && is_forgotten(picture)) picture = Picture{};
         const bool identified = !person.empty() && picture.owner != person;
         if (person.empty()) person = picture.owner;
+        if (picture.begun.ms == 0) picture.begun = now;
         if (person.empty()) {
             fold(picture, told, position_.epoch);
         } else {
             // Whoever says his name in a running session is who did all of it: until then, nobody was.
             if (identified && picture.owner.empty() && !picture.touches.empty()) {
                 Entry& whose = entry(person);
+                if (whose.picture.begun.ms == 0) whose.picture.begun = now;
                 absorb(whose.picture, picture);
                 changed(whose);
             }
+            if (picture.owner != person) picture.owned = now;
             picture.owner = person;
             picture.changed = std::max(picture.changed, now);
             picture.epoch = position_.epoch;
@@ -101,6 +153,7 @@ void LivePictures::take(const Told& told) {
     }
     if (person.empty()) return;
     Entry& whose = entry(person);
+    if (whose.picture.begun.ms == 0) whose.picture.begun = told.touch.mark.recorded;
     fold(whose.picture, told, position_.epoch);
     changed(whose);
     // Events of his that wait, repeats among them, may have to leave under another name.
@@ -111,8 +164,13 @@ void LivePictures::take(const Told& told) {
     std::vector<std::string> said = {told.person};
     said.insert(said.end(), told.same_as.begin(), told.same_as.end());
     std::vector<std::string> all = joined(said, told.touch.mark.recorded);
-    if (!all.empty() && news_.joined.size() < told_max)
-        news_.joined.push_back({std::move(all), told.touch.mark});
+    if (!all.empty()) news_.joined.push_back({std::move(all), told.touch.mark});
+}
+
+// Its owner was erased since he said who he is; what is known of the name now began later, or nothing is.
+bool LivePictures::is_forgotten(const Picture& session) {
+    const UtcTime begun = entry(session.owner).picture.begun;
+    return begun.ms == 0 || begun > session.owned;
 }
 
 Result<void> LivePictures::follow() {
@@ -156,6 +214,7 @@ std::vector<std::string> LivePictures::joined(const std::vector<std::string>& sa
         if (one.picture.names == all) continue;
         one.picture.names = all;
         // Nobody may have touched anything under this name: it is not old for that.
+        if (one.picture.begun.ms == 0) one.picture.begun = when;
         one.picture.changed = std::max(one.picture.changed, when);
         changed(one);
         tell(name);
@@ -197,6 +256,7 @@ LivePictures::Entry& LivePictures::entry(const std::string& key) {
     at_.emplace(key, entries_.begin());
     Entry& fresh = entries_.front();
     const auto row = rows_.get(key);
+    fresh.unread = !row;
     if (row && *row)
         if (auto picture = read_picture(**row)) fresh.picture = std::move(*picture);
     return fresh;
@@ -218,7 +278,7 @@ void LivePictures::make_room() {
 
 void LivePictures::changed(Entry& entry) {
     entry.gone = false;
-    if (entry.dirty) return;
+    if (entry.dirty || entry.unread) return;
     entry.dirty = true;
     ++dirty_;
 }
@@ -257,6 +317,8 @@ std::vector<std::string> LivePictures::joined_with(const std::string& name) {
 
 void LivePictures::seen(std::span<const std::string> names, const Seen& seen) {
     const std::lock_guard lock(mutex_);
+    // Beyond it nothing is lost: what it has seen is left out at each read.
+    if (dirty_ >= dirty_hard_max) return;
     for (const std::string& name : names) {
         // A load of many profiles must not push those out of memory who are in the shop.
         if (!at_.contains(name)) {
@@ -343,12 +405,37 @@ Result<void> LivePictures::checkpoint() {
         writing_ = true;
     }
     const UtcTime now = clock_.trusted() ? clock_.utc() : UtcTime{};
-    auto written = rows_.write(rows, position, now);
+    auto written = write(rows, position, now);
     const std::lock_guard lock(mutex_);
     writing_ = false;
     if (!written)
         for (const store::PictureRow& row : rows) changed_again(entry(row.key), !row.plain);
+    // While they cannot be written the store must not fill up with what everybody else has.
+    PerStream<Sequence> last = position.numbers;
+    if (!written)
+        for (const Stream stream : all_streams) last[stream] = store_.horizon(stream);
+    let_go(last);
     return written;
+}
+
+// Many may be forgotten at once: those that go are written first, under the old position. To do that again
+// changes nothing.
+Result<void> LivePictures::write(std::vector<store::PictureRow>& rows,
+                                 const store::PicturesPosition& position, UtcTime now) {
+    const auto stays = [](const store::PictureRow& row) { return row.plain.has_value(); };
+    const auto some =
+        std::stable_partition(rows.begin(), rows.end(), [&](const auto& row) { return !stays(row); });
+    std::span<const store::PictureRow> left(rows);
+    auto gone = static_cast<std::size_t>(some - rows.begin());
+    while (left.size() > store::Pictures::rows_max && gone > 0) {
+        const std::size_t now_gone = std::min(gone, store::Pictures::rows_max);
+        const auto before = rows_.position();
+        if (!before) return before.error();
+        if (const auto written = rows_.write(left.first(now_gone), *before, now); !written) return written;
+        left = left.subspan(now_gone);
+        gone -= now_gone;
+    }
+    return rows_.write(left, position, now);
 }
 
 void LivePictures::changed_again(Entry& entry, bool gone) {

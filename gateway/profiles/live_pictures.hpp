@@ -7,14 +7,16 @@
 //   A read sees every event up to the durable horizon: whoever has a receipt and asks then, or tells somebody
 //   to ask, is answered with it in.
 //   After a crash the pictures are what they were: the rows and their place in the log are one transaction,
-//   and what is behind it is read again. Events that the platform had taken and that were deleted before they
-//   were written down are missing then; the platform knows them.
+//   what is behind it is read again, and the store keeps it until then (EventStore::followed_to). Only while
+//   the rows cannot be written the store is not held up by them.
+//   Events are taken in the order in which they were stored, across streams; within one commit those about
+//   persons last, so that the end of a session takes nothing from it.
 //   Bounded: dirty_hard_max pictures that are not written down yet, entries_max in memory beside them.
 // Not promised
 //   While it is further behind than a read may wait for (after a start with a long backlog), a read is given
 //   what is there; `behind()` says so.
 //
-// Threads: any; one lock, held for what one read of the log costs.
+// Threads: any; one lock, held for what events_at_once of the log cost.
 #pragma once
 
 #include <array>
@@ -42,15 +44,16 @@ class LivePictures {
   public:
     static constexpr std::size_t dirty_max = 512;  // then a checkpoint is due
     // Beyond it the log is not followed until they are written down. One event touches at most seven.
-    static constexpr std::size_t dirty_hard_max = 4096;
+    static constexpr std::size_t dirty_hard_max = 4096;           // well below store::Pictures::rows_max
     static constexpr std::size_t entries_max = 4096;              // about 1 KB each; dirty ones come on top
     static constexpr std::uint64_t position_every = 50'000;       // events that changed nothing
     static constexpr std::uint64_t read_waits_events_max = 2000;  // 10 to 20 ms
-    static constexpr std::uint32_t events_at_once = 500;
+    static constexpr std::uint32_t events_at_once = 200;
     static constexpr std::chrono::minutes session_idle{30};
     // Of names that are one person, so far may the last change of one be behind the last of another.
     static constexpr std::chrono::hours names_refreshed{24};
-    // What nobody has been told yet: beyond it, everybody is told to look again.
+    // What nobody has been told yet: beyond it, everybody is told to look again. Of those who were joined
+    // everyone is told: the log is not followed while so many wait.
     static constexpr std::size_t told_max = 4096;
 
     // Two names that were found to be one person: told the platform. `mark` is the event's that said it.
@@ -80,6 +83,9 @@ class LivePictures {
     // These, and all that they were joined with; each once.
     std::vector<std::string> all_names(std::vector<std::string> names);
 
+    // Reads the log to its end: not for loop. Fails with full, io.
+    Result<void> follow();
+
     // The platform has told how far it has seen these. Names of whom nothing is here cost a look.
     void seen(std::span<const std::string> names, const Seen& seen);
 
@@ -103,19 +109,32 @@ class LivePictures {
         Picture picture;
         bool dirty = false;
         bool gone = false;
+        bool unread = false;  // its row could not be read: it must not be written over
     };
     using Place = std::list<Entry>::iterator;
 
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
 
-    Result<void> follow();
+    struct Cursor {
+        std::unique_ptr<store::EventReader> reader;
+        store::Slice slice;
+        std::size_t next = 0;  // in the slice
+    };
+
     void link(const std::vector<std::string>& names);
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
-    Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);
+    Result<bool> catch_up_some(std::uint64_t events_max);
+    Result<Cursor*> next_cursor(const PerStream<Sequence>& ends, std::uint32_t events_max);
+    void forget_slices();
+    void followed();
+    void let_go(PerStream<Sequence> last);
     void take(const Told& told);
     // All of them are one from here on, with whom each of them was before; empty: they were already.
     std::vector<std::string> joined(const std::vector<std::string>& names, UtcTime when);
+    bool is_forgotten(const Picture& session);
+    Result<void> write(std::vector<store::PictureRow>& rows, const store::PicturesPosition& position,
+                       UtcTime now);
     void keep_together(const Picture& picture);
     std::vector<std::string> with_joined(std::span<const std::string> names);
     std::string session_name(const Told& told) const;
@@ -132,7 +151,7 @@ class LivePictures {
 
     std::mutex checkpoint_;     // one at a time; taken before mutex_
     mutable std::mutex mutex_;  // everything below
-    std::unique_ptr<store::EventReader> reader_;
+    PerStream<Cursor> cursors_;
     store::PicturesPosition position_;
     std::list<Entry> entries_;  // used last in front
     std::unordered_map<std::string, Place> at_;

@@ -111,7 +111,11 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
     look.by_merged = by_merged;
     Person person;
     person.look = std::move(look);
-    person.look.profile.json = with_picture(person.look.profile.json, picture(whole_of, person.look.profile));
+    Picture now_known = picture(whole_of, person.look.profile);
+    // Whoever said no to one of them said it.
+    for (const auto& [id, other] : whole_of.profiles)
+        if (id != person.look.profile.id) add_refusals(now_known, other.json);
+    person.look.profile.json = with_picture(person.look.profile.json, now_known);
     return person;
 }
 
@@ -136,13 +140,20 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
     profile.id = std::string(provisional_prefix) + names.front();
     // Not now: an answer that did not change keeps its tag.
     profile.received = picture.changed.ms != 0 ? picture.changed : now;
-    profile.aliases.push_back({key, std::string(text)});
+    if (!text.empty()) profile.aliases.push_back({key, std::string(text)});
     profile.json = with_picture("{\"provisional\":true}", picture);
     return person;
 }
 
 Result<Person> Persons::by_alias(const std::string& key, std::string_view text, UtcTime now) {
-    if (const auto read = follow(); !read) return read.error();
+    const auto followed = follow();
+    if (!followed) return followed.error();
+    auto person = look_up(key, text, now);
+    if (person) person->behind = !*followed;
+    return person;
+}
+
+Result<Person> Persons::look_up(const std::string& key, std::string_view text, UtcTime now) {
     auto look = parts_.profiles.by_alias(key, now);
     if (!look) return look.error();
     if (look->kind == Kind::found) return complete(std::move(*look), false, now);
@@ -154,19 +165,22 @@ Result<Person> Persons::by_alias(const std::string& key, std::string_view text, 
     return from_names(parts_.pictures.joined_with(key), key, text, now);
 }
 
-Result<void> Persons::follow() {
-    const auto read = parts_.pictures.catch_up(LivePictures::read_waits_events_max);
-    if (!read) return read.error();
-    return {};
+Result<bool> Persons::follow() {
+    // After a start with a long backlog a read does not wait for all of it, nor for a part each time.
+    if (parts_.pictures.behind() > LivePictures::read_waits_events_max) return false;
+    return parts_.pictures.catch_up(LivePictures::read_waits_events_max);
 }
 
 Result<Person> Persons::by_id(std::string_view id, UtcTime now) {
-    if (const auto read = follow(); !read) return read.error();
+    const auto followed = follow();
+    if (!followed) return followed.error();
     auto look = parts_.profiles.by_id(id, now);
     if (!look) return look.error();
     if (look->kind == Kind::found) {
         const bool by_merged = look->by_merged;
-        return complete(std::move(*look), by_merged, now);
+        auto person = complete(std::move(*look), by_merged, now);
+        if (person) person->behind = !*followed;
+        return person;
     }
     if (look->kind == Kind::missing && id.starts_with(provisional_prefix)) {
         const std::string key(id.substr(provisional_prefix.size()));
@@ -188,7 +202,7 @@ void Persons::came(std::string_view id, UtcTime now) {
 Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcTime now) {
     Name name{"pseudonym/" + pseudonym, false};
     const auto person = by_alias(pseudonym, {}, now);
-    if (!person || person->look.kind == Kind::erased) return name;
+    if (!person || person->behind || person->look.kind == Kind::erased) return name;
     const bool found = person->look.kind == Kind::found;
     const bool may = consented(found ? person->look.profile.json : "{}", options_.purposes[stream],
                                options_.unknown_granted, now);

@@ -28,6 +28,8 @@ namespace touchpoint::gateway {
 struct Person {
     store::ProfileLook look;   // its json: with consents, and what is live, as they are now
     bool provisional = false;  // the platform has not said anything of him
+    // Events that are not looked at yet may say that he does not consent any more.
+    bool behind = false;
 };
 
 // What a stream's events need so that they leave under the person's own name.
@@ -80,7 +82,9 @@ class Persons {
     Result<Whole> whole(std::vector<std::string> names, UtcTime now);
     // What happened by all these names, without what the profile that each leads to has seen.
     Picture picture(const Whole& all, const store::Profile& survivor);
-    Result<void> follow();
+    // True: every durable event is in the pictures.
+    Result<bool> follow();
+    Result<Person> look_up(const std::string& key, std::string_view text, UtcTime now);
     Result<Person> complete(store::ProfileLook look, bool by_merged, UtcTime now);
     Result<Person> from_names(const std::vector<std::string>& names, const std::string& key,
                               std::string_view text, UtcTime now);

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "gateway/profiles/profile_document.hpp"
 #include "store/bytes.hpp"
 
 namespace touchpoint::gateway {
@@ -13,7 +14,7 @@ using store::append_little;
 using store::append_text;
 using store::ByteReader;
 
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t format = 2;
 constexpr std::string_view other_types = "other";
 
 bool before(const Mark& a, const Mark& b) {
@@ -85,14 +86,35 @@ void pay(Picture& picture, const Mark& mark) {
     std::erase_if(picture.cart, [&](const Picture::CartLine& line) { return is_paid(line.mark, mark); });
 }
 
-// The later one counts. Within one millisecond: the one that was stored later.
+// What came later counts; but a kiosk that was away and tells late of a grant does not undo a "no" that was
+// said after it.
+bool replaces(const Picture::Consent& held, const Picture::Consent& consent) {
+    const bool late = consent.state == ConsentState::granted && held.state != ConsentState::granted &&
+                      consent.since < held.since;
+    return before(held.mark, consent.mark)
+               ? !late
+               : held.state == ConsentState::granted && consent.state != ConsentState::granted &&
+                     held.since < consent.since;
+}
+
 void decide(Picture& picture, const std::string& purpose, const Picture::Consent& consent) {
-    const auto held = picture.consents.find(purpose);
-    if (held != picture.consents.end()) {
-        if (before(held->second.mark, consent.mark)) held->second = consent;
-    } else if (picture.consents.size() < Picture::consents_max) {
-        picture.consents.emplace(purpose, consent);
+    auto& consents = picture.consents;
+    const auto held = consents.find(purpose);
+    if (held != consents.end()) {
+        if (replaces(held->second, consent)) held->second = consent;
+        return;
     }
+    // Invented purposes must not keep out those that decide something: of them the oldest leaves.
+    if (consents.size() >= Picture::consents_max) {
+        auto oldest = consents.end();
+        for (auto at = consents.begin(); at != consents.end(); ++at)
+            if (!purpose_named(at->first) &&
+                (oldest == consents.end() || before(at->second.mark, oldest->second.mark)))
+                oldest = at;
+        if (oldest == consents.end()) return;
+        consents.erase(oldest);
+    }
+    consents.emplace(purpose, consent);
 }
 
 void stand_in(Picture& picture, const Picture::Zone& zone) {
@@ -171,18 +193,22 @@ void fold(Picture& picture, const Told& told, const std::string& epoch) {
     if (told.zone) stand_in(picture, {*told.zone, told.touch.device, mark});
     if (told.consent)
         for (const std::string& purpose : told.consent->purposes)
-            decide(picture, purpose, {told.consent->state, mark.recorded, told.consent->until, mark});
+            decide(
+                picture, purpose,
+                {told.consent->state, std::min(told.touch.time, mark.recorded), told.consent->until, mark});
     keep_bounds(picture);
 }
 
 void absorb(Picture& person, Picture& session) {
     const std::string owner = session.owner;
     const std::string epoch = session.epoch;
-    const UtcTime changed = session.changed;
+    const UtcTime owned = session.owned, begun = session.begun, changed = session.changed;
     session.owner.clear();
     add(person, session);
     session = Picture{};
     session.owner = owner;
+    session.owned = owned;
+    session.begun = begun;
     session.epoch = epoch;
     session.changed = changed;
 }
@@ -220,7 +246,11 @@ void forget_state(Picture& picture, const Seen& seen) {
         (!picture.paid || seen.covers(*picture.paid));
     if (cart_seen) picture.cart.clear(), picture.paid.reset();
     if (picture.zone && seen.covers(picture.zone->mark)) picture.zone.reset();
-    std::erase_if(picture.consents, [&](const auto& row) { return seen.covers(row.second.mark); });
+    // A "no" leaves only when the platform surely has it: that its version is later says little about it.
+    std::erase_if(picture.consents, [&](const auto& row) {
+        const bool surely = seen.by_numbers && row.second.mark.sequence != 0;
+        return seen.covers(row.second.mark) && (surely || row.second.state == ConsentState::granted);
+    });
 }
 
 Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
@@ -234,6 +264,8 @@ std::string write_picture(const Picture& picture) {
     append_little(out, format);
     append_text(out, picture.epoch);
     append_text(out, picture.owner);
+    append_time(out, picture.owned);
+    append_time(out, picture.begun);
     append_time(out, picture.changed);
     const auto append_count = [&](std::size_t n) { append_little(out, static_cast<std::uint32_t>(n)); };
     append_count(picture.touches.size());
@@ -285,6 +317,8 @@ std::optional<Picture> read_picture(std::string_view bytes) {
     Picture picture;
     picture.epoch = in.text();
     picture.owner = in.text();
+    picture.owned = read_time(in);
+    picture.begun = read_time(in);
     picture.changed = read_time(in);
     read_each(in, [&] {
         Touch touch;

@@ -74,11 +74,14 @@ struct Picture {
     std::vector<CartLine> cart;
     std::optional<Mark> paid;  // what was put into the cart before it is not in it any more
     std::optional<Zone> zone;
-    std::map<std::string, Consent> consents;
+    using Consents = std::map<std::string, Consent>;  // by purpose
+    Consents consents;
     // Names that are the same person, this one among them, in the order in which they were found; empty: no
     // other. The first of them that has a profile is whose profile it is.
     std::vector<std::string> names;
     std::string owner;  // of a session: the pseudonym of who identified himself in it
+    UtcTime owned;      // of a session: when he did. Known less long than that, he was forgotten since.
+    UtcTime begun;      // recorded time of the first thing known; 0: nothing is
     UtcTime changed;    // recorded time of the last touch
     bool operator==(const Picture&) const = default;
 

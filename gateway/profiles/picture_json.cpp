@@ -81,8 +81,17 @@ std::string consent_json(const Picture::Consent& consent) {
     return out + '}';
 }
 
-// What was said here, and of other purposes what the platform said.
-std::string consents_json(std::string_view said, const Picture& picture) {
+// The decision that the platform tells was made at the same time or later than ours.
+bool is_later(std::string_view theirs, const Picture::Consent& ours) {
+    if (!is_object(theirs)) return false;
+    const auto since = json_find(devices::json_members(theirs), "since");
+    const auto time =
+        since && is_string(*since) ? parse_rfc3339(devices::json_unescape(*since)) : std::nullopt;
+    return time && *time >= ours.since;
+}
+
+// Of each purpose the decision that was made last: here, or what the platform said.
+std::string consents_json(std::string_view said, Picture::Consents ours) {
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {
         if (out.size() > 1) out += ',';
@@ -91,9 +100,13 @@ std::string consents_json(std::string_view said, const Picture& picture) {
         out += value;
     };
     if (is_object(said))
-        for (const JsonMember& member : devices::json_members(said))
-            if (!picture.consents.contains(devices::json_unescape(member.key))) add(member.key, member.value);
-    for (const auto& [purpose, consent] : picture.consents) add(json_string(purpose), consent_json(consent));
+        for (const JsonMember& member : devices::json_members(said)) {
+            const auto own = ours.find(devices::json_unescape(member.key));
+            if (own != ours.end() && !is_later(member.value, own->second)) continue;
+            if (own != ours.end()) ours.erase(own);
+            add(member.key, member.value);
+        }
+    for (const auto& [purpose, consent] : ours) add(json_string(purpose), consent_json(consent));
     return out + '}';
 }
 
@@ -116,6 +129,25 @@ Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::st
     return seen;
 }
 
+void add_refusals(Picture& picture, std::string_view document) {
+    const auto all = json_find(devices::json_members(document), "consents");
+    if (!all || !is_object(*all)) return;
+    for (const JsonMember& member : devices::json_members(*all)) {
+        if (!is_object(member.value)) continue;
+        const auto entry = devices::json_members(member.value);
+        const auto text = [&](std::string_view name) {
+            const auto value = json_find(entry, name);
+            return value && is_string(*value) ? devices::json_unescape(*value) : std::string();
+        };
+        const auto state = consent_state_named(text("state"));
+        if (!state || *state == ConsentState::granted) continue;
+        // What a touchpoint was told itself is newer, or is compared when it is read.
+        picture.consents.try_emplace(
+            devices::json_unescape(member.key),
+            Picture::Consent{*state, parse_rfc3339(text("since")).value_or(UtcTime{}), std::nullopt, {}});
+    }
+}
+
 std::string with_picture(const std::string& document, const Picture& picture) {
     std::vector<std::pair<std::string, std::string>> ours;
     if (!picture.touches.empty()) ours.emplace_back("recent", recent_json(picture));
@@ -128,7 +160,8 @@ std::string with_picture(const std::string& document, const Picture& picture) {
     const auto members = devices::json_members(document);
     if (!picture.consents.empty())
         ours.emplace_back(
-            "consents", consents_json(json_find(members, "consents").value_or(std::string_view()), picture));
+            "consents",
+            consents_json(json_find(members, "consents").value_or(std::string_view()), picture.consents));
     if (ours.empty()) return document;
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {

@@ -17,7 +17,11 @@ namespace touchpoint::gateway {
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch);
 
 // The document with `consents` as they are now, and with recent, counts, place and cart, where there are any:
-// then they stand for members of that name which the platform sent.
+// then they stand for members of that name which the platform sent. Of each consent the later decision
+// counts.
 std::string with_picture(const std::string& document, const Picture& picture);
+
+// The denied and revoked consents of another profile of the same person, where nothing was said here.
+void add_refusals(Picture& picture, std::string_view document);
 
 }  // namespace touchpoint::gateway

@@ -132,10 +132,14 @@ void ProfileDesk::committed() {
 void ProfileDesk::follow_job() {
     const auto read = pictures_.catch_up(followed_at_once);
     const SteadyTime now = clock_.steady();
+    // Who was found to be one person is told first: once that is written down, nobody finds it again.
+    auto news = std::make_shared<LivePictures::News>(pictures_.take_news());
+    merges_untold_->fetch_add(news->joined.size());
     Result<void> written;
     // What was forgotten is off the disk already, and may not come back with a picture from memory.
-    if (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
-        now - checkpointed_ >= checkpoint_every) {
+    if (merges_untold_->load() == 0 &&
+        (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
+         now - checkpointed_ >= checkpoint_every)) {
         checkpointed_ = now;
         written = pictures_.checkpoint();
     }
@@ -144,7 +148,6 @@ void ProfileDesk::follow_job() {
         log::error("gateway", "live pictures of customers are not kept",
                    {{"why", !read ? read.error().context : written.error().context}});
     picture_trouble_ = trouble;
-    auto news = std::make_shared<LivePictures::News>(pictures_.take_news());
     const bool more = read && !*read;
     boost::asio::post(loop_, [this, news, more] {
         following_ = false;
@@ -156,6 +159,11 @@ void ProfileDesk::follow_job() {
 void ProfileDesk::heard(const LivePictures::News& news) {
     for (const LivePictures::Joined& one : news.joined)
         if (joined_) joined_(one);
+    // Also when it fails: the store is about to end then.
+    if (!news.joined.empty())
+        store_.when_durable([untold = merges_untold_, told = news.joined.size()](const Result<void>&) {
+            untold->fetch_sub(told);
+        });
     if (followers_.size() == 0) return;
     if (news.names.size() >= changes_looked_at_max) return followers_.all_changed(clock_.steady());
     // A picture changes what is read under each name that it was joined with.

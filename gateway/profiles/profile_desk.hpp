@@ -128,8 +128,11 @@ class ProfileDesk {
     bool following_ = false;                    // a job is posted
     std::atomic<bool> picture_trouble_{false};  // said once
     std::atomic<bool> forgotten_{false};        // somebody was, since the last checkpoint
-    SteadyTime checkpointed_{};                 // of the live worker's jobs
-    store::Worker live_{"live"};                // these two die before what their jobs write to
+    // Names that were joined, of which the event is not durable yet.
+    const std::shared_ptr<std::atomic<std::size_t>> merges_untold_ =
+        std::make_shared<std::atomic<std::size_t>>(0);
+    SteadyTime checkpointed_{};   // of the live worker's jobs
+    store::Worker live_{"live"};  // these two die before what their jobs write to
     store::Worker writer_{"profiles"};
     ProfileParts parts_;
     SteadyTime touches_written_{};

@@ -450,7 +450,8 @@ bool consented(std::string_view document, Purpose purpose, bool unknown_granted,
 
 std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now) {
     const auto document = devices::json_members(profile.json);
-    const bool may = consent(document, view.purpose, view.unknown_granted, now);
+    const bool may = (!view.behind || view.purpose == Purpose::operation) &&
+                     consent(document, view.purpose, view.unknown_granted, now);
     std::string withheld;
     const auto withhold = [&](std::string_view name) {
         if (!withheld.empty()) withheld += ',';

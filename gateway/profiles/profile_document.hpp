@@ -63,6 +63,7 @@ struct ProfileView {
     bool whole_aliases = false;    // else their last four characters
     bool unknown_granted = false;  // what a consent that nobody has asked for means
     bool stale = false;
+    bool behind = false;  // consents may have been taken back: only operation sees him
 };
 // One object and a line feed.
 std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now);

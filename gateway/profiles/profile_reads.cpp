@@ -119,7 +119,7 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
         if (first && person->provisional) wanted_.note(one.key, one.text, now);
         if (look->kind == Kind::found) {
             if (first) ++stats_.hits;
-            ProfileAnswer answer = shown(question, purpose, *look);
+            ProfileAnswer answer = shown(question, purpose, *person);
             answer.keys = keys_of(asked, &*look);
             return answer;
         }
@@ -136,8 +136,8 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
     return answer;
 }
 
-ProfileAnswer ProfileReads::shown(const ProfileQuestion& question, Purpose purpose,
-                                  const store::ProfileLook& look) {
+ProfileAnswer ProfileReads::shown(const ProfileQuestion& question, Purpose purpose, const Person& person) {
+    const store::ProfileLook& look = person.look;
     const UtcTime now = parts_.clock.utc();
     // A clock that was set back has received nothing in the future.
     const auto age = std::max(std::chrono::milliseconds(0), now - look.profile.received);
@@ -146,6 +146,7 @@ ProfileAnswer ProfileReads::shown(const ProfileQuestion& question, Purpose purpo
     view.persons = question.roles.any_of({Role::device, Role::app, Role::platform});
     view.whole_aliases = question.roles.has(Role::platform);
     view.unknown_granted = options_.unknown_granted;
+    view.behind = person.behind;
     view.stale = age > options_.stale_after;
     ProfileAnswer answer;
     answer.body = profile_json(look.profile, view, now);

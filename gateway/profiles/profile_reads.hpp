@@ -89,7 +89,7 @@ class ProfileReads {
     // `first`: counted, and noted as wanted.
     ProfileAnswer find(const ProfileQuestion& question, const std::vector<Asked>& asked, Purpose purpose,
                        bool first);
-    ProfileAnswer shown(const ProfileQuestion& question, Purpose purpose, const store::ProfileLook& look);
+    ProfileAnswer shown(const ProfileQuestion& question, Purpose purpose, const Person& person);
     std::vector<std::string> keys_of(const std::vector<Asked>& asked, const store::ProfileLook* look) const;
 
     Parts parts_;

@@ -77,6 +77,7 @@ TEST_F(PersonsTest, WhoSaysHisNameInARunningSessionIsWhoDidAllOfIt) {
     EXPECT_THAT(read("card:1"), AllOf(HasSubstr("shoes"), HasSubstr("laces"), Not(HasSubstr("socks")),
                                       HasSubstr(R"("store.kiosk.view.v1":2)")));
     told(Stream::customer, "store.kiosk.session.v1", "", "s-1", R"({"state":"end"})");
+    clock_.advance(std::chrono::milliseconds(1));  // another commit
     viewed("", "gloves", "s-1");
     EXPECT_THAT(read("card:1"), Not(HasSubstr("gloves")));
 }
@@ -162,6 +163,109 @@ TEST_F(PersonsTest, ANameThatWasOnlyMentionedKeepsItsLinkForAsLongAsThePersonCom
     const std::string id = "\"id\":\"local." + names_.pseudonym(devices::normalise("card:1")) + "\"";
     EXPECT_THAT(read("card:1", "operation"), HasSubstr(id));
     EXPECT_THAT(read("email:a@example.com", "operation"), HasSubstr(id));
+}
+
+// A platform that has not heard of it yet makes a new version every now and then.
+TEST_F(PersonsTest, ARefusalStaysUntilThePlatformHasItOrTellsOfALaterDecision) {
+    put("c-1", 1, "card:1");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"revoked"})");
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
+    clock_.advance(std::chrono::hours(1));
+    put("c-1", 2, "card:1", R"(,"updated":")" + to_rfc3339(clock_.utc()) + "\"");
+    viewed("card:1", "milk");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("milk"))) << "its updated says nothing of that event";
+    EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1")
+        << "nobody has to consent to operation";
+    const auto decided = ask("PATCH", "/v1/profiles/c-1",
+                             R"({"version":3,"consents":{"personalisation":{"state":"granted","since":")" +
+                                 to_rfc3339(clock_.utc()) + "\"}}}");
+    ASSERT_EQ(decided.status, 200u) << decided.body;
+    EXPECT_THAT(read("card:1"), HasSubstr("milk"));
+}
+
+TEST_F(PersonsTest, AGrantThatComesLateDoesNotUndoALaterRefusal) {
+    put("c-1", 1, "card:1");
+    const UtcTime then = clock_.utc();
+    clock_.advance(std::chrono::hours(3));
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"revoked"})");
+    clock_.advance(std::chrono::hours(1));
+    told_at_ = then;  // a kiosk that was away
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"granted"})");
+    told_at_.reset();
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("tea")), HasSubstr("revoked")));
+}
+
+TEST_F(PersonsTest, InventedPurposesDoNotKeepOutThoseThatDecide) {
+    put("c-1", 1, "card:1");
+    for (int i = 0; i < 20; ++i)
+        told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+             R"({"purpose":"p)" + std::to_string(i) + R"(","state":"granted"})");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"revoked"})");
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
+}
+
+TEST_F(PersonsTest, OfTwoProfilesThatAreOnePersonARefusalOfEitherCounts) {
+    put("c-1", 1, "card:1");
+    ASSERT_LT(ask("PUT", "/v1/profiles/c-2",
+                  R"({"version":1,"aliases":["card:2"],"consents":{"personalisation":{"state":"denied"}}})")
+                  .status,
+              300u);
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
+    EXPECT_THAT(read("card:2"), Not(HasSubstr("tea")));
+}
+
+TEST_F(PersonsTest, TheEndOfASessionTakesNothingThatHappenedBeforeIt) {
+    put("c-1", 1, "card:1");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "s-1", "{}");
+    clock_.advance(std::chrono::milliseconds(5));
+    viewed("", "gloves", "s-1");
+    told(Stream::customer, "store.kiosk.session.v1", "", "s-1", R"({"state":"end"})");
+    clock_.advance(std::chrono::milliseconds(5));
+    viewed("", "socks", "s-1");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:9", "s-1", "{}");
+    // All of it is read at once, as after a start.
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("gloves"), Not(HasSubstr("socks"))));
+    told(Stream::customer, "store.kiosk.consent.v1", "card:9", "",
+         R"({"purpose":"personalisation","state":"granted"})");
+    EXPECT_THAT(read("card:9"), AllOf(HasSubstr("socks"), Not(HasSubstr("gloves"))));
+}
+
+TEST_F(PersonsTest, ASessionOfSomebodyWhoWasErasedIsNobodysAlsoAfterARestart) {
+    put("c-1", 1, "card:1");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "s-1", "{}");
+    ASSERT_TRUE(pictures_->catch_up(100));
+    ASSERT_TRUE(pictures_->checkpoint());
+    close();
+    open();
+    ASSERT_EQ(ask("DELETE", "/v1/profiles/c-1?version=2").status, 200u);
+    ASSERT_TRUE(pictures_->checkpoint());
+    clock_.advance(std::chrono::milliseconds(5));
+    viewed("", "socks", "s-1");
+    ASSERT_TRUE(pictures_->catch_up(100));
+    const std::vector<std::string> names = {names_.pseudonym(devices::normalise("card:1"))};
+    EXPECT_TRUE(pictures_->of(names).touches.empty());
+}
+
+TEST_F(PersonsTest, WhoseEventsAreNotAllLookedAtIsGivenUnderHisPseudonym) {
+    put("c-1", 1, "card:1");
+    EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
+    told_many(gateway::LivePictures::read_waits_events_max + 1, "card:1");
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"analytics","state":"revoked"})");
+    EXPECT_THAT(leaving("card:1", Stream::interactions).subject, HasSubstr("pseudonym/"));
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("\"recent\":"))) << "only operation sees him meanwhile";
+    ASSERT_TRUE(pictures_->follow());
+    EXPECT_THAT(leaving("card:1", Stream::interactions).subject, HasSubstr("pseudonym/"));
+    EXPECT_THAT(read("card:1"), HasSubstr("\"recent\":"));
 }
 
 TEST_F(PersonsTest, ALinkThatWasStoredBeforeAnUnmergeIsCutByIt) {

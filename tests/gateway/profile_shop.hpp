@@ -142,7 +142,7 @@ class ProfileShop : public testing::Test {
         event.id = std::to_string(++told_);
         event.source = "/stores/s1/kiosk/k7";
         event.members = "\"id\":\"" + event.id + "\",\"source\":\"" + event.source + "\",\"type\":\"" + type +
-                        "\",\"time\":\"" + to_rfc3339(clock_.utc()) + "\"";
+                        "\",\"time\":\"" + to_rfc3339(told_at_.value_or(clock_.utc())) + "\"";
         const auto pseudonym = [this](const std::string& text) {
             return "pseudonym/" + names_.pseudonym(devices::normalise(text));
         };
@@ -152,6 +152,24 @@ class ProfileShop : public testing::Test {
         event.members += ",\"data\":" + data;
         store::Submission submission;
         submission.events.push_back(std::move(event));
+        ASSERT_TRUE(store_->submit(std::move(submission)));
+        std::promise<bool> durable;
+        store_->when_durable([&](const Result<void>& result) { durable.set_value(result.has_value()); });
+        ASSERT_TRUE(durable.get_future().get());
+    }
+    // Views of one customer, together.
+    void told_many(std::uint64_t count, const std::string& customer) {
+        const std::string subject = "pseudonym/" + names_.pseudonym(devices::normalise(customer));
+        store::Submission submission;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            Event event;
+            event.stream = Stream::interactions;
+            event.id = std::to_string(++told_);
+            event.source = "/stores/s1/kiosk/k7";
+            event.members = "\"id\":\"" + event.id + "\",\"source\":\"" + event.source +
+                            "\",\"type\":\"store.kiosk.view.v1\",\"subject\":\"" + subject + "\",\"data\":{}";
+            submission.events.push_back(std::move(event));
+        }
         ASSERT_TRUE(store_->submit(std::move(submission)));
         std::promise<bool> durable;
         store_->when_durable([&](const Result<void>& result) { durable.set_value(result.has_value()); });
@@ -188,6 +206,7 @@ class ProfileShop : public testing::Test {
     std::unique_ptr<gateway::HttpServer> server_;
     int port_ = 0;
     int told_ = 0;
+    std::optional<UtcTime> told_at_;  // else now
 };
 
 }  // namespace touchpoint::tests

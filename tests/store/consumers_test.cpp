@@ -93,6 +93,22 @@ TEST_F(Consumers, AStreamThatIsAddedFromTheOldestBeginsBehindWhatIsJustLeaving) 
     EXPECT_EQ(positions.acknowledged("bi", Stream::interactions), 0U) << "it holds what it has";
 }
 
+// What follows the log in this program may need an event once more after a power cut.
+TEST_F(Consumers, WhatAllHaveStaysUntilWhoFollowsHasIt) {
+    options_.consumers = {reads_all("platform")};
+    options_.followed = true;
+    open();
+    put_sales(3);
+    ASSERT_TRUE(store_->acknowledge("platform", Stream::sales, 3));
+    ASSERT_TRUE(durable());
+    EXPECT_EQ(store_->stats().events[Stream::sales], 3U);
+    PerStream<Sequence> last;
+    last[Stream::sales] = 3;
+    store_->followed_to(last);
+    EXPECT_TRUE(tests::wait_for([&] { return store_->stats().events[Stream::sales] == 0; }))
+        << "without another event";
+}
+
 TEST_F(Consumers, PuttingAConsumerAgainChangesItsStreamsAndNotItsPositions) {
     open();
     put({event("s1"), event("i1", Stream::interactions), event("s2"), event("i2", Stream::interactions)});
