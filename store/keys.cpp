@@ -225,11 +225,13 @@ Result<std::string> open_pseudonym(const std::filesystem::path& path, std::optio
             "the file: then customers get other pseudonyms (docs/operating.md, \"The box key\")");
 }
 
-// `keys` is nobody's but our user's; a backup that was copied back may have lost its mode.
+// `keys` is nobody's but our user's; a backup that was copied back may have lost its mode. What is sealed
+// tells nobody anything.
 void note_wide_modes(const std::filesystem::path& folder, Keys& keys) {
     for (const char* name : {"box.key", pseudonym_name}) {
         struct stat file {};
-        if (::stat((folder / name).c_str(), &file) == 0 && (file.st_mode & 077) != 0)
+        if (::stat((folder / name).c_str(), &file) == 0 && file.st_size == off_t{key_bytes} &&
+            (file.st_mode & 077) != 0)
             keys.readable_by_others.push_back(folder / name);
     }
 }

@@ -29,7 +29,7 @@ struct Keys {
     std::string profiles;
     bool box_from_credential = false;
     bool box_also_in_file = false;  // a credential, and box.key lies beside the data still
-    std::vector<std::filesystem::path> readable_by_others;  // key files with a mode wider than 0600
+    std::vector<std::filesystem::path> readable_by_others;  // keys in the clear with a mode wider than 0600
 };
 
 // Its name in the folder of credentials: 32 bytes, or 64 hex digits with or without a newline behind them.

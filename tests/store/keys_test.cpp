@@ -269,6 +269,8 @@ TEST_F(BoxKeyTest, AKeyFileThatOthersCanReadIsNoted) {
         files::permissions(path, static_cast<perms>(mode));
         EXPECT_EQ(!open()->readable_by_others.empty(), noted) << std::oct << mode;
     }
+    // What is sealed tells nobody anything.
+    files::permissions(keys_ / "pseudonym-p1.key", static_cast<perms>(0644));
     EXPECT_THAT(open()->readable_by_others, ElementsAre(path));
 }
 
