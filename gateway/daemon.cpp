@@ -45,8 +45,7 @@ Result<void> Daemon::Impl::open_store() {
     if (!keys) return keys.error();
     keys_ = std::move(*keys);
     box_.emplace(keys_->box);
-    auto cache = store::Cache::open(
-        {.folder = path / "cache", .profiles_bytes = settings_.profiles.bytes, .look_first = look_first});
+    auto cache = store::Cache::open(cache_options(settings_, look_first));
     if (!cache) return cache.error();
     cache_ = std::move(*cache);
 
