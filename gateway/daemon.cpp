@@ -45,8 +45,7 @@ Result<void> Daemon::Impl::open_store() {
     if (!keys) return keys.error();
     keys_ = std::move(*keys);
     box_.emplace(keys_->box);
-    auto cache = store::Cache::open(
-        {.folder = path / "cache", .profiles_bytes = settings_.profiles.bytes, .look_first = look_first});
+    auto cache = store::Cache::open(cache_options(settings_, look_first));
     if (!cache) return cache.error();
     cache_ = std::move(*cache);
 
@@ -91,8 +90,8 @@ Result<void> Daemon::Impl::open_store() {
             loop_, clock_, *cache_, *store_, *box_, *keys_,
             [this](const std::string& key) { admission_->forget(key); },
             [this](const LivePictures::Joined& joined) {
-                housekeeping_->submit(events_->joined(clock_.utc(), store_->epoch(), joined.names,
-                                                      joined.mark.stream, joined.mark.sequence));
+                housekeeping_->submit_once_there_is_room(events_->joined(
+                    clock_.utc(), store_->epoch(), joined.names, joined.mark.stream, joined.mark.sequence));
             },
             [this](std::vector<std::string> names, EventErasure::Done done) {
                 erasure_->erase(std::move(names), std::move(done));
@@ -121,10 +120,12 @@ Result<void> Daemon::Impl::open_devices() {
         },
         [this](const devices::DeviceAddress& device, const store::Incoming& message,
                std::chrono::milliseconds waited) { profiles_->answer(device, message, waited); });
-    erasure_.emplace(
-        EventErasure::Parts{loop_, *store_, clock_, [this] { return journal_->end(); },
-                            [this] { return intake_->submitted_through(); },
-                            [this](const std::string& pseudonym) { admission_->forget(pseudonym); }});
+    erasure_.emplace(EventErasure::Parts{loop_, *store_, clock_, [this] { return journal_->end(); },
+                                         [this] { return intake_->submitted_through(); },
+                                         [this](const std::string& pseudonym) {
+                                             admission_->forget(pseudonym);
+                                             housekeeping_->forget(pseudonym);
+                                         }});
     direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
     events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
 

@@ -94,6 +94,9 @@ class Daemon::Impl {
     std::unique_ptr<store::EventStore> store_;
     std::unique_ptr<store::Journal> journal_;
     std::optional<Housekeeping> housekeeping_;  // made last, but jobs of the reader speak to it
+    // Made later, but jobs that the desk's writer has left at the end ask it. Of itself it needs store and
+    // loop then; what it asks journal, intake and admission it asks on loop, which does not run any more.
+    std::optional<EventErasure> erasure_;
     std::unique_ptr<store::Worker> reader_;
     std::optional<ProfileDesk> profiles_;
     std::optional<devices::Admission> admission_;
@@ -101,7 +104,6 @@ class Daemon::Impl {
     devices::Receipts receipts_;
     std::optional<devices::Reception> reception_;
     std::optional<devices::Intake> intake_;
-    std::optional<EventErasure> erasure_;
     std::optional<devices::DirectIntake> direct_;
     std::optional<GatewayEvents> events_;
     std::optional<devices::LinkPolicy> link_policy_;

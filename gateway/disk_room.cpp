@@ -18,4 +18,11 @@ std::uint64_t bytes_from_disk(const std::filesystem::path& path) {
     return std::clamp(free / 2, least, most);
 }
 
+store::Cache::Options cache_options(const config::Settings& settings, bool look_first) {
+    return {.folder = settings.store.path / "cache",
+            .profiles_bytes = settings.profiles.bytes,
+            .pictures_bytes = settings.profiles.live_bytes,
+            .look_first = look_first};
+}
+
 }  // namespace touchpoint::gateway

@@ -131,10 +131,13 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
     if (s.cache_replaced)
         out.push_back(
             {"cache-replaced", "", Severity::warning,
-             "the cache of devices and identities was damaged and begun anew",
+             "the cache of devices, identities and profiles was damaged and begun anew",
              "Events are complete. Raw identifiers of customers that waited are gone: destinations with "
-             "identifiers = \"raw\" get the pseudonym for them.",
-             "nothing; if it happens again, replace the disk", "ls /var/lib/touchpoint"});
+             "identifiers = \"raw\" get the pseudonym for them. Customers are strangers at the till, and "
+             "erased ones are not refused, until the platform sends its profiles again.",
+             "let the platform send its profiles again (a change feed does so by itself); if it happens "
+             "again, replace the disk",
+             "ls /var/lib/touchpoint"});
 }
 
 void add_link(const Snapshot& s, std::vector<Condition>& out) {

@@ -2,11 +2,13 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <memory>
 #include <utility>
 
+#include "gateway/core/event_text.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/core/log.hpp"
 
@@ -22,6 +24,7 @@ Housekeeping::Housekeeping(Parts parts, std::chrono::seconds heartbeat)
 }
 
 void Housekeeping::tick(SteadyTime now) {
+    submit_untaken();
     watch_clock(now);
     beat(now);
     write_registry(now);
@@ -44,10 +47,39 @@ milliseconds Housekeeping::uptime() const {
 }
 
 void Housekeeping::submit(Event event) {
+    submit_untaken();
+    taken(event);  // lost when full: the next heartbeat says the same
+}
+
+void Housekeeping::submit_once_there_is_room(Event event) {
+    submit_untaken();
+    if (untaken_.empty() && taken(event)) return;
+    if (untaken_.size() < untaken_max) return untaken_.push_back(std::move(event));
+    if (given_up_++ == given_up_said_)
+        log::error("gateway", "the store is full and too many merges of customers wait: some are not told",
+                   {{"waiting", untaken_max}});
+}
+
+void Housekeeping::forget(const std::string& pseudonym) {
+    std::erase_if(untaken_, [&](const Event& event) {
+        const auto named = persons_in(event.stream, event.members);
+        return std::find(named.begin(), named.end(), pseudonym) != named.end();
+    });
+}
+
+bool Housekeeping::taken(const Event& event) {
     store::Submission submission;
-    submission.events.push_back(std::move(event));
-    // Lost when full: the next heartbeat says the same.
-    [[maybe_unused]] const auto submitted = parts_.store.submit(std::move(submission));
+    submission.events.push_back(event);
+    const auto submitted = parts_.store.submit(std::move(submission));
+    return submitted || submitted.error().code != Errc::full;  // a store that is stopping takes no later one
+}
+
+void Housekeeping::submit_untaken() {
+    while (!untaken_.empty() && taken(untaken_.front())) untaken_.pop_front();
+    if (!untaken_.empty() || given_up_ == given_up_said_) return;
+    log::warning("gateway", "the store has room again, merges of customers were given up meanwhile",
+                 {{"given_up", given_up_ - given_up_said_}});
+    given_up_said_ = given_up_;
 }
 
 void Housekeeping::watch_clock(SteadyTime now) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,8 @@ class Housekeeping {
     // The watchdog is fed by the loops: the reader must have answered and the committer have moved within
     // this.
     static constexpr std::chrono::seconds loops_stuck_after{30};
+    // Events that a full store did not take and that nothing says again; about 500 bytes each.
+    static constexpr std::size_t untaken_max = 1'000;
 
     // All outlive it.
     struct Parts {
@@ -61,8 +64,17 @@ class Housekeeping {
     void set_heartbeat(std::chrono::seconds every) { heartbeat_ = every; }
 
     // An event of the gateway about itself. A full store needs its room for customers' events: then it is
-    // lost.
+    // lost, the next one says the same.
     void submit(Event event);
+    // One that nothing says again: it waits for room, in order, with up to untaken_max others. Its id must be
+    // the same each time, for whoever said it before a restart. Not promised: that it survives the end of the
+    // process.
+    void submit_once_there_is_room(Event event);
+    // This person is being erased: of what waits nothing may name him.
+    void forget(const std::string& pseudonym);
+    std::size_t untaken() const { return untaken_.size(); }
+    // Of those there was no place for among them.
+    std::uint64_t given_up() const { return given_up_; }
     std::string status_text(std::string_view state) const;
     std::chrono::milliseconds uptime() const;
     UtcTime started() const { return started_utc_; }
@@ -73,6 +85,8 @@ class Housekeeping {
     void write_registry(SteadyTime now);
     void say_status(SteadyTime now);
     void feed_watchdog(SteadyTime now);
+    bool taken(const Event& event);
+    void submit_untaken();
 
     Parts parts_;
     std::chrono::seconds heartbeat_;
@@ -87,6 +101,9 @@ class Housekeeping {
     SteadyTime committer_moved_;
     SteadyTime reader_answered_;
     bool reader_asked_ = false;
+    std::deque<Event> untaken_;
+    std::uint64_t given_up_ = 0;
+    std::uint64_t given_up_said_ = 0;
     std::string registry_trouble_;  // why the last write failed; empty: it did not
 };
 

@@ -14,6 +14,7 @@
 #include "gateway/core/assert.hpp"
 #include "gateway/core/log.hpp"
 #include "store/hex.hpp"
+#include "store/sealed_box.hpp"
 
 namespace touchpoint::store {
 namespace {
@@ -22,6 +23,8 @@ constexpr std::size_t key_bytes = 32;
 constexpr std::size_t file_bytes_max = 128;   // more than any key file or credential that is right
 constexpr std::size_t hash_block_bytes = 64;  // of SHA-256
 constexpr std::size_t box_id_bytes = 8;
+constexpr std::size_t sealed_bytes = 1 + 12 + key_bytes + 16;  // sealed_box.hpp
+constexpr const char* pseudonym_name = "pseudonym-p1.key";     // also what its sealed text is tied to
 constexpr std::string_view profiles_label = "touchpoint: names of profiles, 1";
 constexpr std::string_view box_id_label = "touchpoint: id of the box key, 1";
 
@@ -55,10 +58,10 @@ Result<void> write_whole(const std::filesystem::path& path, std::string_view byt
     return flush_folder(path.parent_path());
 }
 
-Result<void> make_key(const std::filesystem::path& path) {
+std::string fresh_key() {
     std::string key(key_bytes, '\0');
     TP_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), key_bytes) == 1);
-    return write_whole(path, key);
+    return key;
 }
 
 // The beginning of a file; nothing where there is none.
@@ -73,27 +76,33 @@ Result<std::optional<std::string>> read_file(const std::filesystem::path& path) 
     return std::optional<std::string>(std::move(bytes));
 }
 
-Result<std::optional<std::string>> read_key(const std::filesystem::path& path) {
-    auto key = read_file(path);
-    if (!key || !*key || (*key)->size() == key_bytes) return key;
-    return fail(Errc::damaged, path.string() + " is not a key of " + std::to_string(key_bytes) +
+Error not_a_key(const std::filesystem::path& path, std::size_t bytes) {
+    return fail(Errc::damaged, path.string() + " is not a key of " + std::to_string(bytes) +
                                    " bytes: restore it from a backup of this box; without one remove it, and "
                                    "the next start says what is lost");
 }
 
-Result<std::string> read_or_make(const std::filesystem::path& path) {
-    auto there = read_key(path);
-    if (!there) return there.error();
-    if (*there) return std::move(**there);
-    // Keys are durable before the first event is: here one was lost, and whoever put it away must know.
+Result<std::optional<std::string>> read_key(const std::filesystem::path& path) {
+    auto key = read_file(path);
+    if (!key || !*key || (*key)->size() == key_bytes) return key;
+    return not_a_key(path, key_bytes);
+}
+
+// Keys are durable before the first event is: where there are events one was lost, and whoever put it away
+// must know.
+void note_made_anew(const std::filesystem::path& path) {
     if (std::filesystem::exists(path.parent_path().parent_path() / "events" / "data.mdb"))
         log::error(
             "store",
             "a key of this box is missing and is made anew: what the old one closed (quarantine, raw "
             "identifiers) stays closed, and customers get other pseudonyms; a backup of the key heals it",
             {{"key", path.string()}});
-    if (const auto made = make_key(path); !made) return made.error();
-    there = read_key(path);
+}
+
+Result<std::string> make_box_key(const std::filesystem::path& path) {
+    note_made_anew(path);
+    if (const auto made = write_whole(path, fresh_key()); !made) return made.error();
+    auto there = read_key(path);
     if (!there) return there.error();
     if (!*there) return fail(Errc::io, path.string() + " was made and is not there");
     return std::move(**there);
@@ -128,63 +137,101 @@ Result<std::optional<std::string>> read_box_id(const std::filesystem::path& path
 }
 
 // What a person can do whose key is not here, or is another one.
-std::string way_out(const std::filesystem::path& folder) {
+std::string way_out(const std::filesystem::path& folder, bool pseudonym_sealed) {
     return "; bring back the right key from a backup, as the credential " + std::string(box_key_credential) +
            " or as " + (folder / "box.key").string() + ". If it is lost for good, remove " +
            (folder / "box.id").string() +
-           ": then vault, profiles and quarantine stay closed for ever and a key is taken or made anew "
+           (pseudonym_sealed ? " and " + (folder / pseudonym_name).string() +
+                                   ": then customers get other pseudonyms, vault"
+                             : std::string(": then vault")) +
+           ", profiles and quarantine stay closed for ever and a key is taken or made anew "
            "(docs/operating.md, \"The box key\")";
 }
 
+// `id`: of box.id. `pseudonym_sealed`: there is a file that only the right key opens, so none is made anew.
 Result<void> open_box_key(const std::filesystem::path& folder,
-                          const std::optional<std::filesystem::path>& credentials, Keys& keys) {
+                          const std::optional<std::filesystem::path>& credentials,
+                          const std::optional<std::string>& id, bool pseudonym_sealed, Keys& keys) {
     const std::filesystem::path path = folder / "box.key";
     auto given = read_credential(credentials);
     if (!given) return given.error();
     auto kept = read_key(path);
     if (!kept) return kept.error();
-    const auto id = read_box_id(folder / "box.id");
-    if (!id) return id.error();
     if (*given && *kept && **given != **kept)
         return fail(Errc::damaged,
                     "the credential " + std::string(box_key_credential) + " and " + path.string() +
                         " are different keys" +
-                        (!*id                      ? std::string()
-                         : box_id(**given) == **id ? ", and this box's data was sealed under the credential"
-                         : box_id(**kept) == **id  ? ", and this box's data was sealed under the file"
-                                                   : ", and this box's data was sealed under neither") +
+                        (!id                      ? std::string()
+                         : box_id(**given) == *id ? ", and this box's data was sealed under the credential"
+                         : box_id(**kept) == *id  ? ", and this box's data was sealed under the file"
+                                                  : ", and this box's data was sealed under neither") +
                         ": make the credential from that file, or take the wrong one of the two away "
                         "(docs/operating.md, \"The box key\")");
-    if (!*given && !*kept && *id)
+    if (!*given && !*kept && (id || pseudonym_sealed))
         return fail(Errc::damaged, "the box key is missing: there is neither the credential " +
                                        std::string(box_key_credential) + " nor " + path.string() +
                                        ", and no new one is made because this box has data that is sealed "
                                        "under the old one" +
-                                       way_out(folder));
+                                       way_out(folder, pseudonym_sealed));
     keys.box_from_credential = given->has_value();
     keys.box_also_in_file = *given && *kept;
-    if (*given) {
-        keys.box = std::move(**given);
+    if (*given || *kept) {
+        keys.box = std::move(*given ? **given : **kept);
     } else {
-        auto box = read_or_make(path);
-        if (!box) return box.error();
-        keys.box = std::move(*box);
+        auto made = make_box_key(path);
+        if (!made) return made.error();
+        keys.box = std::move(*made);
     }
-    const std::string own = box_id(keys.box);
-    if (!*id) return write_whole(folder / "box.id", own);
-    if (own != **id)
+    if (id && box_id(keys.box) != *id)
         return fail(
             Errc::damaged,
             (keys.box_from_credential ? "the credential " + std::string(box_key_credential) : path.string()) +
-                " is not the key under which this box's data was sealed" + way_out(folder));
+                " is not the key under which this box's data was sealed" + way_out(folder, pseudonym_sealed));
     return {};
 }
 
-// `keys` is nobody's but our user's; a backup that was copied back may have lost its mode.
+// The file as it lies there: sealed, in the clear (of before it was sealed), or nothing.
+Result<std::optional<std::string>> read_pseudonym(const std::filesystem::path& path) {
+    auto bytes = read_file(path);
+    if (!bytes || !*bytes || (*bytes)->size() == sealed_bytes || (*bytes)->size() == key_bytes) return bytes;
+    return not_a_key(path, sealed_bytes);
+}
+
+Result<std::string> open_pseudonym(const std::filesystem::path& path, std::optional<std::string> there,
+                                   const SealedBox& box) {
+    if (!there) {
+        note_made_anew(path);
+        std::string key = fresh_key();
+        if (const auto made = write_whole(path, box.seal(key, pseudonym_name)); !made) return made.error();
+        return key;
+    }
+    if (there->size() == key_bytes) {
+        // A full disk is no reason to stay away from the events that come: the next start tries again.
+        if (const auto sealed = write_whole(path, box.seal(*there, pseudonym_name)); !sealed)
+            log::error("store", "the key of the pseudonyms stays in the clear, it could not be sealed",
+                       {{"why", sealed.error().context}});
+        else
+            log::info("store", "the key of the pseudonyms is sealed under the box key now",
+                      {{"key", path.string()}});
+        return std::move(*there);
+    }
+    auto key = box.open(*there, pseudonym_name);
+    if (key) return key;
+    return fail(
+        Errc::damaged,
+        path.string() +
+            " does not open with the box key that is here: it was sealed under another one, or is "
+            "damaged. Bring back that box key, or this file from a backup. If neither is left, remove "
+            "the file: then customers get other pseudonyms (docs/operating.md, \"The box key\")");
+}
+
+// `keys` is nobody's but our user's; a backup that was copied back may have lost its mode. What is sealed
+// tells nobody anything.
 void note_wide_modes(const std::filesystem::path& folder, Keys& keys) {
-    for (const char* name : {"box.key", "pseudonym-p1.key"}) {
+    for (const char* name : {"box.key", pseudonym_name}) {
         struct stat file {};
-        if (::stat((folder / name).c_str(), &file) == 0 && (file.st_mode & 077) != 0)
+        if (::stat((folder / name).c_str(), &file) == 0 && file.st_size == off_t{key_bytes} &&
+            (file.st_mode & 077) != 0)
             keys.readable_by_others.push_back(folder / name);
     }
 }
@@ -224,11 +271,20 @@ Result<Keys> open_keys(const std::filesystem::path& folder,
     ::chmod(folder.c_str(), 0700);
     Keys keys;
     keys.pseudonym_id = "p1";
-    // The box key first: where it is missing nothing new is made.
-    if (const auto opened = open_box_key(folder, credentials, keys); !opened) return opened.error();
-    Result<std::string> pseudonym = read_or_make(folder / "pseudonym-p1.key");
+    const auto id = read_box_id(folder / "box.id");
+    if (!id) return id.error();
+    auto pseudonym = read_pseudonym(folder / pseudonym_name);
     if (!pseudonym) return pseudonym.error();
-    keys.pseudonym = std::move(*pseudonym);
+    const bool sealed = *pseudonym && (*pseudonym)->size() == sealed_bytes;
+    // The box key first: where it is missing nothing new is made.
+    if (const auto opened = open_box_key(folder, credentials, *id, sealed, keys); !opened)
+        return opened.error();
+    auto key = open_pseudonym(folder / pseudonym_name, std::move(*pseudonym), SealedBox(keys.box));
+    if (!key) return key.error();
+    keys.pseudonym = std::move(*key);
+    // Behind it: a box key that does not open what is here is not named as this box's own.
+    if (!*id)
+        if (const auto named = write_whole(folder / "box.id", box_id(keys.box)); !named) return named.error();
     keys.profiles = keyed_hash(keys.box, profiles_label);
     note_wide_modes(folder, keys);
     if (const auto flushed = flush_folder(folder.parent_path()); !flushed) return flushed.error();

@@ -1,6 +1,8 @@
 #include "store/pictures.hpp"
 
-#include <limits>
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "gateway/core/assert.hpp"
 #include "store/bytes.hpp"
@@ -45,29 +47,38 @@ Result<PicturesPosition> Pictures::position() const {
     return in.ok() ? read : position;
 }
 
-Result<bool> Pictures::let_one_go(Transaction& txn, UtcTime too_old, bool whatever_its_age) {
+Result<std::size_t> Pictures::let_go(Transaction& txn, std::size_t most, UtcTime too_old,
+                                     bool whatever_its_age) {
     const unsigned table = cache_.tables().pictures;
-    std::string oldest;
-    auto oldest_ms = std::numeric_limits<std::int64_t>::max();
-    for (int seen = 0; seen < sample; ++seen) {
+    const std::size_t wanted = std::max(sample, most * sample_of_each);
+    std::vector<std::pair<std::int64_t, std::string>> seen;  // when it changed, its key
+    const std::string from = sweep_;
+    for (bool turned = false; seen.size() < wanted;) {
         const auto row = txn.seek(table, sweep_.empty() ? std::string(1, '\0') : sweep_);
         if (!row) return row.error();
         if (!*row) {
             sweep_.clear();
-            break;
+            if (from.empty() || std::exchange(turned, true)) break;
+            continue;
         }
-        const std::string key((*row)->key);
+        std::string key((*row)->key);
+        if (turned && key >= from) break;  // once around
         sweep_ = key + '\0';
         if (key == position_key) continue;
         const auto ms = (*row)->value.size() < head_bytes
                             ? 0
                             : static_cast<std::int64_t>(ByteReader((*row)->value).little<std::uint64_t>());
-        if (ms < oldest_ms) oldest_ms = ms, oldest = key;
+        seen.emplace_back(ms, std::move(key));
     }
-    if (oldest.empty() || (!whatever_its_age && oldest_ms >= too_old.ms)) return false;
-    const auto erased = txn.erase(table, oldest);
-    if (!erased) return erased.error();
-    return true;
+    std::sort(seen.begin(), seen.end());
+    std::size_t gone = 0;
+    for (const auto& [ms, key] : seen) {
+        if (gone == most || (!whatever_its_age && ms >= too_old.ms)) break;
+        const auto erased = txn.erase(table, key);
+        if (!erased) return erased.error();
+        ++gone;
+    }
+    return gone;
 }
 
 Result<void> Pictures::write(std::span<const PictureRow> rows, const PicturesPosition& position,
@@ -77,14 +88,6 @@ Result<void> Pictures::write(std::span<const PictureRow> rows, const PicturesPos
     const unsigned table = cache_.tables().pictures;
     auto txn = environment.begin_write();
     if (!txn) return txn.error();
-    const UtcTime too_old = now - options_.age_max;
-    for (int gone = 0; gone < leaving_max; ++gone) {
-        const auto pages = txn->pages(table);
-        if (!pages) return pages.error();
-        const auto left = let_one_go(*txn, too_old, *pages * environment.page_bytes() > options_.bytes_max);
-        if (!left) return left.error();
-        if (!*left) break;
-    }
     for (const PictureRow& row : rows) {
         if (!row.plain) {
             if (const auto erased = txn->erase(table, row.key); !erased) return erased.error();
@@ -94,6 +97,16 @@ Result<void> Pictures::write(std::span<const PictureRow> rows, const PicturesPos
         append_little(value, static_cast<std::uint64_t>(row.changed.ms));
         value += box_.seal(*row.plain, context_of(row.key));
         if (const auto put = txn->put(table, row.key, value); !put) return put.error();
+    }
+    // Behind the new ones: what is committed is below the bound, whatever came.
+    const std::size_t of_each_look = 1 + 2 * rows.size() / looks_max;
+    for (std::size_t look = 0; look < looks_max; ++look) {
+        const auto pages = txn->pages(table);
+        if (!pages) return pages.error();
+        const auto gone = let_go(*txn, of_each_look, now - options_.age_max,
+                                 *pages * environment.page_bytes() > options_.bytes_max);
+        if (!gone) return gone.error();
+        if (*gone == 0) break;
     }
     std::string value;
     append_little(value, position_format);

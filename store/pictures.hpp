@@ -5,8 +5,9 @@
 // Promised
 //   The rows and the position of one write() are there together or not at all, and survive a power cut: what
 //   is behind the position is read again from the log, and nothing is counted twice.
-//   Bounded: above `bytes_max` of pages those that changed longest ago leave, of a sample; so do those older
-//   than `age_max`. A row that does not open is as if it were not there.
+//   Bounded: above `bytes_max` of pages those that changed longest ago leave, of a sample, and more than came
+//   with the same write(); so do those older than `age_max`. A row that does not open is as if it were not
+//   there.
 //
 // Threads: get() from any; write() from one at a time.
 // On disk: store/README.md, "cache".
@@ -49,8 +50,11 @@ class Pictures {
         std::chrono::hours age_max{30 * 24};
     };
     static constexpr std::size_t rows_max = 8192;  // in one transaction
-    static constexpr int leaving_max = 256;        // besides them
-    static constexpr int sample = 32;              // rows that are looked at for one that leaves
+    // Besides them, so often in one transaction: of some rows those that changed longest ago leave, as many
+    // as it takes that altogether twice as many may leave as came (their pages do not become empty at once).
+    static constexpr std::size_t looks_max = 256;
+    static constexpr std::size_t sample = 32;         // rows of a look
+    static constexpr std::size_t sample_of_each = 4;  // where more than sample / 4 of them leave
 
     // Both outlive it.
     Pictures(Cache& cache, const SealedBox& box, Options options)
@@ -63,8 +67,8 @@ class Pictures {
     Result<void> write(std::span<const PictureRow> rows, const PicturesPosition& position, UtcTime now);
 
   private:
-    // The one that changed longest ago of the next ones leaves. False: there is none.
-    Result<bool> let_one_go(Transaction& txn, UtcTime too_old, bool whatever_its_age);
+    // Of the next rows those that changed longest ago leave, `most` of them. Returns how many did.
+    Result<std::size_t> let_go(Transaction& txn, std::size_t most, UtcTime too_old, bool whatever_its_age);
 
     Cache& cache_;
     const SealedBox& box_;

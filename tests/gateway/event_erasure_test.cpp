@@ -6,6 +6,7 @@
 #include <atomic>
 #include <optional>
 
+#include "store/event_reader.hpp"
 #include "tests/gateway/loop_thread.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/support/wait.hpp"

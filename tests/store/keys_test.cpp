@@ -232,6 +232,11 @@ TEST_F(BoxKeyTest, ThatIsLostForGoodIsGivenUpByAPerson) {
     const std::string made = box();
     files::remove(keys_ / "box.key");
     files::remove(keys_ / "box.id");
+    // The key of the pseudonyms tells still that there was one.
+    EXPECT_THAT(refusal(), AllOf(HasSubstr("the box key is missing"), HasSubstr("pseudonym-p1.key"),
+                                 HasSubstr("customers get other pseudonyms")));
+    EXPECT_FALSE(files::exists(keys_ / "box.key"));
+    files::remove(keys_ / "pseudonym-p1.key");
     EXPECT_EQ(box().size(), 32u);
     EXPECT_NE(box(), made);
 }
@@ -264,7 +269,110 @@ TEST_F(BoxKeyTest, AKeyFileThatOthersCanReadIsNoted) {
         files::permissions(path, static_cast<perms>(mode));
         EXPECT_EQ(!open()->readable_by_others.empty(), noted) << std::oct << mode;
     }
+    // What is sealed tells nobody anything.
+    files::permissions(keys_ / "pseudonym-p1.key", static_cast<perms>(0644));
     EXPECT_THAT(open()->readable_by_others, ElementsAre(path));
+}
+
+class PseudonymKeyTest : public BoxKeyTest {
+  protected:
+    std::string pseudonym() const {
+        const auto opened = open();
+        return opened ? opened->pseudonym : opened.error().context;
+    }
+    std::string on_disk() const { return read_file(file_); }
+    void lay(const std::string& bytes) {
+        files::remove(file_);
+        write_file(file_, bytes);
+    }
+
+    const files::path file_ = keys_ / "pseudonym-p1.key";
+};
+
+// With it every card number could be tried out against the names in events, vault and aliases.
+TEST_F(PseudonymKeyTest, IsNotOnTheDiskInTheClear) {
+    give(one_);
+    const std::string key = pseudonym();
+    ASSERT_EQ(key.size(), 32u);
+    for (const auto& file : files::recursive_directory_iterator(folder_.path() / "data"))
+        if (file.is_regular_file()) {
+            EXPECT_EQ(read_file(file.path()).find(key.substr(0, 8)), std::string::npos) << file.path();
+        }
+    EXPECT_EQ(on_disk().size(), 61u);
+    EXPECT_EQ(*SealedBox(one_).open(on_disk(), "pseudonym-p1.key"), key);
+}
+
+// As every release from this one on must read it.
+TEST_F(PseudonymKeyTest, OfTheGoldenFileOpens) {
+    give(std::string(32, 'k'));
+    files::create_directories(keys_);
+    const std::string sealed = *store::unhex(
+        "01000102030405060708090a0b1aad845e74a0f60533eb23fa14b57828889eca14ec16ecf5df0c99d5805ae458"
+        "3c2740f268854d02be5eb4a064467934");
+    lay(sealed);
+    EXPECT_EQ(pseudonym(), std::string(32, 'p'));
+    EXPECT_EQ(on_disk(), sealed);
+}
+
+TEST_F(PseudonymKeyTest, InTheClearIsSealedOnceAndStaysTheSameKey) {
+    const std::string made = box();
+    const std::string clear(32, 'p');
+    lay(clear);
+    write_file(keys_ / "pseudonym-p1.key.new", "half");  // a power cut ended the first try
+    EXPECT_EQ(pseudonym(), clear);
+    const std::string sealed = on_disk();
+    EXPECT_EQ(*SealedBox(made).open(sealed, "pseudonym-p1.key"), clear);
+    EXPECT_EQ(files::status(file_).permissions(), perms::owner_read);
+    EXPECT_FALSE(files::exists(keys_ / "pseudonym-p1.key.new"));
+    EXPECT_EQ(pseudonym(), clear);
+    EXPECT_EQ(on_disk(), sealed);
+}
+
+// A full disk: events go on, under the same pseudonyms.
+TEST_F(PseudonymKeyTest, ThatCannotBeSealedNowIsUsedAndSealedAtALaterStart) {
+    ASSERT_TRUE(open());
+    const std::string clear(32, 'p');
+    lay(clear);
+    files::create_directories(keys_ / "pseudonym-p1.key.new" / "in the way");
+    EXPECT_EQ(pseudonym(), clear);
+    EXPECT_EQ(on_disk(), clear);
+    files::remove_all(keys_ / "pseudonym-p1.key.new");
+    EXPECT_EQ(pseudonym(), clear);
+    EXPECT_EQ(on_disk().size(), 61u);
+}
+
+TEST_F(PseudonymKeyTest, ThatAnotherBoxKeySealedIsRefusedAndNothingIsMade) {
+    give(one_);
+    const std::string key = pseudonym();
+    const std::string sealed = on_disk();
+    give(other_);
+    files::remove(keys_ / "box.id");
+    EXPECT_THAT(refusal(),
+                AllOf(HasSubstr("pseudonym-p1.key does not open with the box key that is here"),
+                      HasSubstr("Bring back that box key"), HasSubstr("customers get other pseudonyms")));
+    EXPECT_EQ(on_disk(), sealed);
+    EXPECT_FALSE(files::exists(keys_ / "box.id"));  // the wrong key did not become this box's own
+    give(one_);
+    EXPECT_EQ(pseudonym(), key);
+}
+
+TEST_F(PseudonymKeyTest, ThatIsDamagedIsRefusedAndLeftAlone) {
+    const std::string key = pseudonym();
+    const std::string good = on_disk();
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        std::string bad = good;
+        bad[at] = static_cast<char>(bad[at] ^ 1);
+        lay(bad);
+        EXPECT_THAT(refusal(), HasSubstr("does not open")) << "byte " << at;
+        EXPECT_EQ(on_disk(), bad);
+    }
+    for (const std::size_t length : {0, 31, 33, 60, 62}) {
+        lay(std::string(length, 'p'));
+        EXPECT_THAT(refusal(), AllOf(HasSubstr("is not a key"), HasSubstr("backup"), Not(HasSubstr("ppp"))));
+        EXPECT_EQ(on_disk().size(), length);
+    }
+    lay(good);
+    EXPECT_EQ(pseudonym(), key);
 }
 
 TEST(SealedBox, OpensWhatItSealedInTheSamePlaceOnly) {
