@@ -209,6 +209,8 @@ std::string whole_json(const store::Profile& profile) {
         append_json_string(out, alias.text);
     }
     out += ']';
+    // A patch that does not say when it was made leaves that as it is.
+    if (profile.updated.ms != 0) out += ",\"updated\":" + json_string(to_rfc3339(profile.updated));
     if (profile.json.size() > 2) out += ',' + profile.json.substr(1, profile.json.size() - 2);
     return out + '}';
 }

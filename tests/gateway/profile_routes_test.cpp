@@ -322,6 +322,18 @@ TEST_F(ProfileRoutesTest, WhoAsksForManyUnknownOnesIsNotAnsweredForAWhileHitsInc
         << "each of them was a miss";
 }
 
+TEST_F(ProfileRoutesTest, APatchThatDoesNotSayWhenKeepsTheTimeThatIsThere) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":42,"traits":{"tier":"platinum"}})").status, 200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("platinum"), HasSubstr(R"("updated":"2026-09-21T08:00:00.000Z")")));
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":43,"updated":"2026-09-22T08:00:00Z"})").status,
+              200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body, HasSubstr(R"("updated":"2026-09-22T08:00:00.000Z")"));
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":44,"updated":null})").status, 200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body, Not(HasSubstr("updated")));
+}
+
 TEST_F(ProfileRoutesTest, WhatIsAskedWronglyIsSaid) {
     EXPECT_EQ(ask("GET", "/v1/profiles/c-1?purpose=fun").status, 400);
     EXPECT_EQ(ask("GET", "/v1/profiles/c-1?fields=x").status, 400);
