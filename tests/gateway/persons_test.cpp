@@ -198,6 +198,29 @@ TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
     EXPECT_THAT(read("card:3"), AllOf(HasSubstr("\"id\":\"c-3\""), Not(HasSubstr("tea"))));
 }
 
+// A device can name whomever it likes in an event: what it reads then is its own event, and counts.
+TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
+    const auto status = [&](const std::string& name) {
+        return ask_as(till, "/v1/profiles/" + name, "pos/t1").status;
+    };
+    put("c-1", 1, "card:1");
+    viewed("card:7", "tea");
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u) << "he stands in the shop";
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:8");
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:8"), 200u) << "only an event says that it is c-1's";
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:1"), 200u);
+    int answered = 0;
+    for (; answered < 100; ++answered) {
+        const std::string guess = "card:guess" + std::to_string(answered);
+        viewed(guess, "x");
+        if (status(guess) != 200u) break;
+    }
+    EXPECT_EQ(answered, 58);
+    EXPECT_EQ(status("card:1"), 429u);
+    clock_.advance(std::chrono::minutes(6));
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u);
+}
+
 TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {
     viewed("card:1", "one");
     EXPECT_THAT(read("card:1", "operation"), HasSubstr("provisional"));
