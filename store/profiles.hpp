@@ -92,6 +92,7 @@ struct ProfileErase {
 struct ProfileMerge {
     std::string id;  // the survivor
     std::vector<std::string> from;
+    bool needs_alias = false;  // only where one of all of them has one
 };
 // Those live by themselves again. Who was merged into one of them before it was merged comes with it, unless
 // it is named, too.
@@ -114,8 +115,8 @@ struct ProfileOutcome {
         refused_merged,   // `id` names the survivor
         refused_missing,  // a patch, or a survivor, that is not held
         refused_version,  // only_version is not the one that is held
-        refused_loop,     // a merge against one that was made before; `detail` says which
-        refused_apart,    // an unmerge of one that is merged into another profile; `detail` says which
+        refused_loop,   // a merge against one that was made before, or without an alias; `detail` says which
+        refused_apart,  // an unmerge of one that is merged into another profile; `detail` says which
         refused_invalid,  // `detail` says why
     };
     Verdict verdict = Verdict::unchanged;

@@ -9,6 +9,7 @@
 #include "devices/json_slice.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/merge_patch.hpp"
+#include "gateway/profiles/persons.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -279,7 +280,10 @@ Read<std::vector<std::string>> ids_in(const std::vector<JsonMember>& members, st
 Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::string_view id) {
     auto from = ids_in(members, "from");
     if (!from) return from.error();
-    return store::ProfileMerge{std::string(id), std::move(*from)};
+    const bool provisional = std::any_of(from->begin(), from->end(), [](const std::string& one) {
+        return one.starts_with(provisional_prefix);
+    });
+    return store::ProfileMerge{std::string(id), std::move(*from), provisional};
 }
 
 Read<store::ProfileUnmerge> unmerge_in(const std::vector<JsonMember>& members, std::string_view id) {

@@ -165,12 +165,12 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
         for (const std::string& id : merge->from) {
             changed.push_back(parts.profiles.reference(id));
             if (!id.starts_with(provisional_prefix)) continue;
-            // Only this store knows him, by one name: from now on it is one of the survivor's.
-            std::vector<std::string> names = aliases_of(parts, outcome.id);
+            // Only this store knows him, by one name: from now on it goes with one of the survivor's. With
+            // all of them it would tie those to each other, too, whoever the platform gives them to later.
+            const std::vector<std::string> names = aliases_of(parts, outcome.id);
             if (names.empty()) continue;
-            names.push_back(id.substr(provisional_prefix.size()));
-            parts.join(names);
-            changed.push_back(names.back());
+            changed.push_back(id.substr(provisional_prefix.size()));
+            parts.join({names.front(), changed.back()});
         }
     if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change))
         for (const std::string& id : undone->ids) {

@@ -198,6 +198,37 @@ TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
     EXPECT_THAT(read("card:3"), AllOf(HasSubstr("\"id\":\"c-3\""), Not(HasSubstr("tea"))));
 }
 
+// A link to each of its names would lead whoever gets one of them later back to it.
+TEST_F(PersonsTest, WhoIsGivenToAProfileDoesNotTieItsNamesToEachOther) {
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":1,"aliases":["card:1","card:2"]})").status, 201u);
+    viewed("card:7", "tea");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":[")" + local + R"("]})").status, 200u);
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2"]})").status, 201u);
+    EXPECT_THAT(read("card:2"), HasSubstr("\"id\":\"c-2\""));
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+}
+
+TEST_F(PersonsTest, AProfileWithoutANameCannotBeGivenOneWhomOnlyEventsKnow) {
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":1})").status, 201u);
+    put("c-2", 1, "card:2");
+    viewed("card:7", "tea");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    const auto merge = [&](const std::string& from) {
+        return ask("POST", "/v1/profiles/c-1/merge", R"({"from":[)" + from + "]}");
+    };
+    const auto refused = merge("\"" + local + "\"");
+    EXPECT_EQ(refused.status, 409u);
+    EXPECT_THAT(refused.body, AllOf(HasSubstr("merge-conflict"), HasSubstr("no alias")));
+    EXPECT_THAT(read("card:7", "operation"), HasSubstr("\"provisional\":true"));
+    EXPECT_THAT(read(local, "operation"), HasSubstr("\"provisional\":true")) << "nothing is written";
+    EXPECT_EQ(merge("\"c-2\",\"" + local + "\"").status, 200u) << "together with somebody who has a name";
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+    put("c-1", 2, "card:1");
+    EXPECT_EQ(merge("\"" + local + "\"").status, 200u) << "said again";
+}
+
 // A device can name whomever it likes in an event: what it reads then is its own event, and counts.
 TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
     const auto status = [&](const std::string& name) {
