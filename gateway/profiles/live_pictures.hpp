@@ -69,6 +69,8 @@ class LivePictures {
 
     // Reads the log up to the horizon, at most about `events_max`. False: there is more. Fails with io.
     Result<bool> catch_up(std::uint64_t events_max);
+    // All of it: not for loop. Fails with full, io.
+    Result<void> follow();
     std::uint64_t behind() const;
 
     // The picture of each of these names; and put together.
@@ -109,7 +111,6 @@ class LivePictures {
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
 
-    Result<void> follow();
     void link(const std::vector<std::string>& names);
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
     Result<std::uint64_t> read_some(Stream stream, std::uint64_t events_max);

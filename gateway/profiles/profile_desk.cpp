@@ -53,7 +53,10 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
                  if (forgotten) forgotten(key);
              },
              parts.erase_events,
-             [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
+             [this](std::vector<std::string> keys) -> Result<std::vector<std::string>> {
+                 if (const auto read = pictures_.follow(); !read) return read.error();
+                 return pictures_.all_names(std::move(keys));
+             },
              // Written down before the platform has its answer: the log would join them anew.
              [this](const std::vector<std::string>& keys) { kept(pictures_.join(keys)); },
              [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {

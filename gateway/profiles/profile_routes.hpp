@@ -42,8 +42,9 @@ struct ProfileParts {
     // Takes these persons out of the events that wait (EventErasure::erase). Any thread; `done` on any.
     std::function<void(std::vector<std::string> alias_keys, std::function<void(Result<void>)> done)>
         erase_events;
-    // All names of whom these are: events may have found more (LivePictures). Any thread.
-    std::function<std::vector<std::string>(std::vector<std::string> alias_keys)> joined;
+    // All names of whom these are: events may have found more (LivePictures), up to the last one that is
+    // durable. On `writer`; fails with full, io.
+    std::function<Result<std::vector<std::string>>(std::vector<std::string> alias_keys)> joined;
     // The platform says that these are one person, the first one's. Any thread.
     std::function<void(const std::vector<std::string>& alias_keys)> join;
     // The platform says that these are two persons: what events had found to be one parts. Any thread.

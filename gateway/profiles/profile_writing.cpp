@@ -4,9 +4,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <utility>
 
+#include "devices/pseudonym.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/persons.hpp"
 
@@ -69,22 +71,57 @@ std::string members_of(const ProfileOutcome& outcome, std::string_view word) {
     return out;
 }
 
-// Everybody whom the change erases, by all names that lead to him now.
-Result<std::vector<std::string>> names_of(const ProfileParts& parts, const ProfileChange& change) {
+// What stands behind the prefix in the id of a provisional profile; empty: it is another id.
+std::string provisional_name(std::string_view id) {
+    if (!id.starts_with(provisional_prefix)) return {};
+    id.remove_prefix(provisional_prefix.size());
+    return devices::is_pseudonym(id) ? std::string(id) : std::string();
+}
+
+// Everybody whom the change erases, by all names that lead to him now. Of a provisional profile the platform
+// may have made one of its own: then the change is to that one, for all of him is to go.
+Result<std::vector<std::string>> names_of(const ProfileParts& parts, ProfileChange& change) {
+    using Kind = store::ProfileLook::Kind;
     std::vector<std::string> names;
-    const auto* wanted = std::get_if<store::ProfileErase>(&change);
+    auto* wanted = std::get_if<store::ProfileErase>(&change);
     if (wanted == nullptr) return names;
+    const UtcTime now = parts.clock.utc();
     for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
-    const auto held = parts.profiles.by_id(wanted->id, parts.clock.utc());
+    auto held = parts.profiles.by_id(wanted->id, now);
     if (!held) return held.error();
+    if (std::string name = provisional_name(wanted->id); !name.empty()) {
+        auto whose = parts.profiles.by_alias(name, now);
+        if (!whose) return whose.error();
+        if (whose->kind != Kind::found) {
+            names.push_back(std::move(name));
+        } else if (held->kind == Kind::missing) {
+            wanted->id = whose->profile.id;
+            held = std::move(whose);
+        }
+    }
     for (const store::Alias& alias : held->profile.aliases) names.push_back(alias.key);
     // Names that only events know belong to him, too, unless the platform has them as somebody else.
-    for (std::string& name : parts.joined(names)) {
+    auto joined = parts.joined(names);
+    if (!joined) return joined.error();
+    for (std::string& name : *joined) {
         if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-        const auto whose = parts.profiles.by_alias(name, parts.clock.utc());
+        const auto whose = parts.profiles.by_alias(name, now);
         if (!whose) return whose.error();
-        if (whose->kind != store::ProfileLook::Kind::found) names.push_back(std::move(name));
+        if (whose->kind != Kind::found) names.push_back(std::move(name));
     }
+    return names;
+}
+
+Result<std::vector<std::string>> names_of_all(const ProfileParts& parts,
+                                              std::vector<ProfileChange>& changes) {
+    std::vector<std::string> names;
+    for (ProfileChange& change : changes) {
+        auto more = names_of(parts, change);
+        if (!more) return more.error();
+        std::move(more->begin(), more->end(), std::back_inserter(names));
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
 }
 
@@ -202,17 +239,11 @@ void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse resp
 
 void erase_events_first(const ProfileParts& parts, const Changes& changes, std::vector<std::string> done,
                         const GoOn& go_on) {
-    std::vector<std::string> names;
-    for (const ProfileChange& change : *changes) {
-        auto more = names_of(parts, change);
-        if (!more) return go_on(more.error());
-        names.insert(names.end(), more->begin(), more->end());
-    }
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+    const auto names = names_of_all(parts, *changes);
+    if (!names) return go_on(names.error());
+    if (std::includes(done.begin(), done.end(), names->begin(), names->end()))
         return go_on(name_all(parts, *changes));
-    parts.erase_events(names, [parts, changes, names, go_on](const Result<void>& erased) {
+    parts.erase_events(*names, [parts, changes, names = *names, go_on](const Result<void>& erased) {
         if (!erased) return go_on(erased);
         const bool posted = parts.writer.post(
             [parts, changes, names, go_on] { erase_events_first(parts, changes, names, go_on); });
@@ -223,24 +254,18 @@ void erase_events_first(const ProfileParts& parts, const Changes& changes, std::
 Result<void> erase_events_now(const ProfileParts& parts, std::vector<ProfileChange>& changes,
                               std::chrono::milliseconds patience) {
     for (std::vector<std::string> done;;) {
-        std::vector<std::string> names;
-        for (const ProfileChange& change : changes) {
-            auto more = names_of(parts, change);
-            if (!more) return more.error();
-            names.insert(names.end(), more->begin(), more->end());
-        }
-        std::sort(names.begin(), names.end());
-        names.erase(std::unique(names.begin(), names.end()), names.end());
-        if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+        auto names = names_of_all(parts, changes);
+        if (!names) return names.error();
+        if (std::includes(done.begin(), done.end(), names->begin(), names->end()))
             return name_all(parts, changes);
         // Shared by whoever is told and this thread, which may have given up by then.
         const auto told = std::make_shared<std::promise<Result<void>>>();
         auto answer = told->get_future();
-        parts.erase_events(names, [told](const Result<void>& erased) { told->set_value(erased); });
+        parts.erase_events(*names, [told](const Result<void>& erased) { told->set_value(erased); });
         if (answer.wait_for(patience) != std::future_status::ready)
             return fail(Errc::timed_out, "the events are not changed yet");
         if (const auto erased = answer.get(); !erased) return erased;
-        done = std::move(names);
+        done = std::move(*names);
     }
 }
 

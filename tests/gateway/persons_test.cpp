@@ -198,6 +198,55 @@ TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
     EXPECT_THAT(read("card:3"), AllOf(HasSubstr("\"id\":\"c-3\""), Not(HasSubstr("tea"))));
 }
 
+// Nobody has read it yet, and what lies in the journal is followed only after the events were erased.
+TEST_F(PersonsTest, AnErasureTakesNamesAlongThatNobodyHasFollowedYet) {
+    put("c-1", 1, "card:1");
+    const auto say = [&](const std::string& name) {
+        told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", name);
+    };
+    say("email:a@b.example");
+    on_erase_events_ = [&] {
+        on_erase_events_ = {};
+        say("phone:+491");
+    };
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200u);
+    for (const char* name : {"card:1", "email:a@b.example", "phone:+491"})
+        EXPECT_THAT(erased_, testing::Contains(names_.pseudonym(devices::normalise(name)))) << name;
+}
+
+// The id that a read of him gives.
+TEST_F(PersonsTest, WhoOnlyEventsKnowIsErasedByHisId) {
+    for (const char* card : {"card:7", "card:8"}) {
+        viewed(card, "tea");
+        const std::string name = names_.pseudonym(devices::normalise(card));
+        const std::string local = "local." + name;
+        EXPECT_THAT(read(local, "operation"), HasSubstr("\"provisional\":true"));
+        ASSERT_TRUE(pictures_->checkpoint());
+        if (card == std::string("card:7"))
+            EXPECT_EQ(ask("DELETE", "/v1/profiles/" + local).status, 200u);
+        else
+            EXPECT_THAT(ask("POST", "/v1/profiles/batch", R"({"op":"delete","id":")" + local + "\"}\n").body,
+                        HasSubstr("\"erased\""));
+        EXPECT_THAT(erased_, testing::Contains(name));
+        EXPECT_EQ(ask("GET", std::string("/v1/profiles/") + card).status, 410u);
+        EXPECT_EQ(ask("GET", "/v1/profiles/" + local).status, 410u);
+        EXPECT_THAT(ask("GET", "/v1/erasures").body, HasSubstr(profiles_->reference(local)));
+        EXPECT_FALSE(picture_rows_->get(name)->has_value());
+    }
+}
+
+// He is that one by now, as of one who was merged.
+TEST_F(PersonsTest, ThePlatformsProfileGoesWhenItIsErasedByTheIdThatWasProvisional) {
+    viewed("card:7", "tea");
+    put("c-7", 1, "card:7");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/" + local).status, 200u);
+    for (const std::string& name : {std::string("card:7"), std::string("c-7"), local})
+        EXPECT_EQ(ask("GET", "/v1/profiles/" + name).status, 410u) << name;
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/local.nobody").status, 200u);
+    EXPECT_THAT(erased_, Not(testing::Contains("nobody"))) << "no pseudonym";
+}
+
 // A link to each of its names would lead whoever gets one of them later back to it.
 TEST_F(PersonsTest, WhoIsGivenToAProfileDoesNotTieItsNamesToEachOther) {
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":1,"aliases":["card:1","card:2"]})").status, 201u);

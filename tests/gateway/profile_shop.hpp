@@ -72,7 +72,11 @@ class ProfileShop : public testing::Test {
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
                 },
-                [this](std::vector<std::string> keys) { return pictures_->all_names(std::move(keys)); },
+                [this](std::vector<std::string> keys) -> Result<std::vector<std::string>> {
+                    if (!log_read_) return log_read_.error();
+                    if (const auto read = pictures_->follow(); !read) return read.error();
+                    return pictures_->all_names(std::move(keys));
+                },
                 [this](const std::vector<std::string>& keys) { EXPECT_TRUE(pictures_->join(keys)); },
                 [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                     EXPECT_TRUE(pictures_->part(ones, others));
@@ -182,6 +186,8 @@ class ProfileShop : public testing::Test {
     // Of the events' erasure, which comes first: whom, how it ends, and what happens meanwhile.
     std::vector<std::string> erased_;
     Result<void> events_erased_;
+    // And what stands before and after it.
+    Result<void> log_read_;
     std::function<void()> on_erase_events_;
     std::vector<uplink::ProfileMapping> mappings_;
     std::vector<gateway::Route> routes_;
