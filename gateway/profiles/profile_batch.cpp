@@ -152,12 +152,10 @@ class Batch : public std::enable_shared_from_this<Batch> {
 
     // False: the cache cannot be written; the lines before this are, and the answer would hide it.
     bool write() {
-        const auto outcomes = parts_.profiles.apply(*changes_, parts_.clock.utc());
+        const auto outcomes = write_changes(parts_, *changes_, parts_.clock.utc(), effects_);
         if (!outcomes) return end(broken_off(not_written())), false;
-        for (std::size_t i = 0; i < changes_->size(); ++i) {
-            effects_.note(parts_, (*changes_)[i], (*outcomes)[i]);
+        for (std::size_t i = 0; i < changes_->size(); ++i)
             results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
-        }
         changes_->clear();
         places_.clear();
         std::this_thread::sleep_for(breath);
@@ -245,12 +243,12 @@ class FeedLines {
         if (changes_.empty()) return true;
         if (erases_ && !erase_events_now(parts_, changes_, erasure_patience)) return false;
         const UtcTime now = parts_.clock.utc();
-        const auto outcomes = parts_.profiles.apply(changes_, now < not_before_ ? not_before_ : now);
+        const auto outcomes =
+            write_changes(parts_, changes_, now < not_before_ ? not_before_ : now, effects_);
         if (!outcomes) return false;
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             const ProfileOutcome& outcome = (*outcomes)[i];
             if (outcome.refused() && outcome.verdict != Verdict::refused_older) ++refused_;
-            effects_.note(parts_, changes_[i], outcome);
         }
         changes_.clear();
         bytes_ = 0;
@@ -283,8 +281,7 @@ uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const
                                       UtcTime not_before) {
     FeedLines work(parts, not_before);
     const bool stored = work.take(lines);
-    boost::asio::post(parts.loop,
-                      [parts, effects = std::move(work.effects())] { hear_on_loop(parts, effects); });
+    hear_on_loop(parts, std::move(work.effects()));
     return {stored, work.refused()};
 }
 

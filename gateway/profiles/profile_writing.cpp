@@ -15,6 +15,8 @@
 namespace touchpoint::gateway {
 namespace {
 
+constexpr std::size_t heard_at_once = 64;  // of each kind, by one handler of loop
+
 using store::ProfileChange;
 using store::ProfileOutcome;
 using Verdict = ProfileOutcome::Verdict;
@@ -136,6 +138,14 @@ Result<void> name_all(const ProfileParts& parts, std::vector<ProfileChange>& cha
     return {};
 }
 
+std::vector<std::string> erased_names(std::span<const ProfileChange> changes) {
+    std::vector<std::string> names;
+    for (const ProfileChange& change : changes)
+        if (const auto* erase = std::get_if<store::ProfileErase>(&change))
+            for (const store::Alias& alias : erase->aliases) names.push_back(alias.key);
+    return names;
+}
+
 std::vector<std::string> aliases_of(const ProfileParts& parts, const std::string& id) {
     std::vector<std::string> keys;
     if (const auto look = parts.profiles.by_id(id, parts.clock.utc()))
@@ -158,6 +168,15 @@ HttpResponse not_written() {
     response.headers.emplace_back("Retry-After", "10");
     return response;
 }
+
+HttpResponse not_forgotten() {
+    HttpResponse response = problem(
+        503, "store-io", "he is erased, but what he did here is not off the disk yet; send the same again");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
+std::string_view type_of(const ProfileOutcome& refused) { return told(refused).word; }
 
 HttpResponse response_to(const ProfileOutcome& outcome) {
     const Words said = told(outcome);
@@ -223,18 +242,67 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
     for (const store::Alias& alias : look->profile.aliases) changed.push_back(alias.key);
 }
 
-void hear_on_loop(const ProfileParts& parts, const Effects& effects) {
-    for (const auto& [id, keys] : effects.arrived) parts.arrived(id, keys);
-    for (const std::string& key : effects.forgotten) parts.forgotten(key);
-    if (!effects.changed.empty()) parts.changed(effects.changed);
+Result<std::vector<ProfileOutcome>> write_changes(const ProfileParts& parts,
+                                                  std::span<const ProfileChange> changes, UtcTime now,
+                                                  Effects& effects) {
+    // Before, so that nobody writes down meanwhile what the transaction takes off the disk.
+    const std::vector<std::string> names = erased_names(changes);
+    std::vector<std::vector<std::string>> links;
+    if (!names.empty()) links = parts.forget(names);
+    auto outcomes = parts.profiles.apply(changes, now);
+    if (!outcomes) {
+        // Whoever says it again means all of his names.
+        for (const auto& link : links) parts.join(link);
+        return outcomes;
+    }
+    const std::size_t came_before = effects.arrived.size();
+    const std::size_t forgotten_before = effects.forgotten.size();
+    for (std::size_t i = 0; i < changes.size(); ++i) effects.note(parts, changes[i], (*outcomes)[i]);
+    std::vector<std::string> came;
+    for (std::size_t i = came_before; i < effects.arrived.size(); ++i)
+        came.push_back(effects.arrived[i].first);
+    if (!came.empty()) parts.came(came);
+    const std::vector<std::string> forgotten(
+        effects.forgotten.begin() + static_cast<std::ptrdiff_t>(forgotten_before), effects.forgotten.end());
+    // Again: an event may have come in between.
+    if (!forgotten.empty()) parts.forget(forgotten);
+    const bool erases = std::any_of(changes.begin(), changes.end(), [](const ProfileChange& change) {
+        return std::holds_alternative<store::ProfileErase>(change);
+    });
+    if (!erases) return outcomes;
+    if (const auto kept = parts.keep_forgotten(); !kept) return kept.error();
+    return outcomes;
+}
+
+namespace {
+
+void hear_from(const ProfileParts& parts, const std::shared_ptr<const Effects>& effects, std::size_t at,
+               const std::function<void()>& then) {
+    boost::asio::post(parts.loop, [parts, effects, at, then] {
+        const auto some = [at](const auto& list) {
+            const auto begin = std::min(at, list.size());
+            return std::span(list).subspan(begin, std::min(heard_at_once, list.size() - begin));
+        };
+        for (const auto& [id, keys] : some(effects->arrived)) parts.arrived(id, keys);
+        for (const std::string& key : some(effects->forgotten)) parts.forgotten(key);
+        if (const auto keys = some(effects->changed); !keys.empty())
+            parts.changed({keys.begin(), keys.end()});
+        const std::size_t last =
+            std::max({effects->arrived.size(), effects->forgotten.size(), effects->changed.size()});
+        if (at + heard_at_once < last) return hear_from(parts, effects, at + heard_at_once, then);
+        if (then) then();
+    });
+}
+
+}  // namespace
+
+void hear_on_loop(const ProfileParts& parts, Effects effects, const std::function<void()>& then) {
+    hear_from(parts, std::make_shared<const Effects>(std::move(effects)), 0, then);
 }
 
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
-    auto held = std::make_shared<std::pair<Effects, HttpResponse>>(std::move(effects), std::move(response));
-    boost::asio::post(parts.loop, [parts, held, reply] {
-        hear_on_loop(parts, held->first);
-        reply(std::move(held->second));
-    });
+    const auto held = std::make_shared<HttpResponse>(std::move(response));
+    hear_on_loop(parts, std::move(effects), [held, reply] { reply(std::move(*held)); });
 }
 
 void erase_events_first(const ProfileParts& parts, const Changes& changes, std::vector<std::string> done,

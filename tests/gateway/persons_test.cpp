@@ -232,6 +232,7 @@ TEST_F(PersonsTest, WhoOnlyEventsKnowIsErasedByHisId) {
         EXPECT_EQ(ask("GET", "/v1/profiles/" + local).status, 410u);
         EXPECT_THAT(ask("GET", "/v1/erasures").body, HasSubstr(profiles_->reference(local)));
         EXPECT_FALSE(picture_rows_->get(name)->has_value());
+        EXPECT_EQ(pictures_->dirty(), 0u) << "a power cut after the answer brings nothing back";
     }
 }
 

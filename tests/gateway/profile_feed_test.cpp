@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstdint>
+#include <future>
+
 #include "config/mappings.hpp"
 #include "tests/gateway/profile_shop.hpp"
 #include "tests/support/wait.hpp"
@@ -27,7 +32,10 @@ class ProfileFeedShopTest : public ProfileShop {
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
+                [](const std::vector<std::string>&) {},
                 [](const std::string&) {},
+                [](const std::vector<std::string>&) { return std::vector<std::vector<std::string>>(); },
+                [] { return Result<void>(); },
                 [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
@@ -105,6 +113,30 @@ TEST_F(ProfileFeedShopTest, AnErasureInTheFeedReachesTheEventsThatWait) {
     EXPECT_TRUE(write(lines, {}).stored);
     EXPECT_THAT(erased_, testing::Each(names_.pseudonym(devices::normalise("card:1"))));
     EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
+}
+
+// Loop has devices and tills to answer.
+TEST_F(ProfileFeedShopTest, LoopHearsOfManyChangesAFewAtATime) {
+    auto own = parts();
+    std::size_t at_once = 0, most = 0, all = 0;
+    own.arrived = [&](const std::string&, const std::vector<std::string>&) {
+        ++all;
+        most = std::max(most, ++at_once);
+    };
+    std::vector<std::string> texts;
+    for (int i = 0; i < 500; ++i)
+        texts.push_back(R"({"op":"put","id":"c-)" + std::to_string(i) + R"(","version":1})");
+    const std::vector<std::string_view> lines(texts.begin(), texts.end());
+    std::promise<void> done;
+    const std::function<void()> turn = [&] {
+        at_once = 0;
+        if (all == texts.size()) return done.set_value();
+        boost::asio::post(loop_.loop(), turn);
+    };
+    boost::asio::post(loop_.loop(), turn);
+    EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
+    done.get_future().get();
+    EXPECT_LE(most, 64u);
 }
 
 TEST_F(ProfileFeedShopTest, WhoWasShownAtATillAndIsNotHereIsFetchedAndAStrangerIsAskedForOnce) {

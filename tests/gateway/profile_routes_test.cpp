@@ -133,6 +133,23 @@ TEST_F(ProfileRoutesTest, AnErasureTakesThePersonOutOfTheEventsBeforeTheCacheFor
                                                        names_.pseudonym({"card", "7"})));
 }
 
+TEST_F(ProfileRoutesTest, NobodyIsErasedWhoseNamesCannotBeReadAndNoAnswerComesBeforeThePictureIsGone) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    log_read_ = fail(Errc::io, "broken");
+    EXPECT_THAT(ask("DELETE", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("\"status\":503"), HasSubstr("store-io"), HasSubstr("nothing of this was")));
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 200);
+    EXPECT_THAT(erased_, testing::IsEmpty());
+    log_read_ = {};
+    picture_rows_written_ = fail(Errc::io, "broken");
+    EXPECT_THAT(ask("DELETE", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("\"status\":503"), HasSubstr("send the same again")));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 503) << "not done by being said again";
+    picture_rows_written_ = {};
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 410);
+}
+
 TEST_F(ProfileRoutesTest, ANameThatComesToAProfileWhileItIsErasedIsErasedWithIt) {
     ask("PUT", "/v1/profiles/c-1", jane);
     on_erase_events_ = [&] {
