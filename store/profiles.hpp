@@ -195,6 +195,10 @@ class Profiles {
     // Those of version 0 are not the platform's and stay. From the thread of apply(). Fails as apply() does.
     Result<UnheardStep> drop_unheard_since(UtcTime since, std::string place, std::size_t max);
 
+    // Those of these that are live leave the cache, as if nobody had sent them. From the thread of apply().
+    // Fails as apply() does. REQUIRES: ids.size() <= merged_max
+    Result<void> drop(std::span<const std::string> ids);
+
     // Erasures in the order of their times, behind `after` (a page's `next`; empty: from the oldest on).
     // Fails with invalid_argument (no such place).
     Result<ErasurePage> erasures(std::string_view after, std::size_t max) const;

@@ -212,7 +212,7 @@ class FeedLines {
         for (const std::string_view line : lines) {
             auto change = read(line);
             if (!change) {
-                ++refused_;
+                refuse(change.error().words);
                 continue;
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
@@ -227,16 +227,24 @@ class FeedLines {
     Effects& effects() { return effects_; }
     // Without those that were here in a newer version.
     std::uint64_t refused() const { return refused_; }
+    const std::string& why() const { return why_; }  // of the first one
 
   private:
-    Made read(std::string_view line) const {
-        if (line.size() > profile_body_bytes_max) return Mistake{"too long"};
-        auto change = profile_line(line, parts_.pseudonymiser);
+    Made read(std::string_view line) {
+        if (line.size() > profile_body_bytes_max) return Mistake{"a line is too long"};
+        // Nobody would hear that an erasure was refused, and it must not be passed over.
+        std::size_t left_out = 0;
+        auto change = profile_line(line, parts_.pseudonymiser, &left_out);
+        for (; left_out != 0; --left_out) refuse("a part of an erasure cannot be read");
         if (!change) return change;
         // Who is named is one of the platform's.
         if (auto* put = std::get_if<store::ProfilePut>(&*change)) put->heard = true;
         if (auto* patch = std::get_if<store::ProfilePatch>(&*change)) patch->heard = true;
         return change;
+    }
+
+    void refuse(std::string_view why) {
+        if (refused_++ == 0) why_ = why;
     }
 
     bool write() {
@@ -248,11 +256,29 @@ class FeedLines {
         if (!outcomes) return false;
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             const ProfileOutcome& outcome = (*outcomes)[i];
-            if (outcome.refused() && outcome.verdict != Verdict::refused_older) ++refused_;
+            // Not the detail: it may name somebody.
+            if (outcome.refused() && outcome.verdict != Verdict::refused_older) refuse(type_of(outcome));
+            const auto* merge = std::get_if<store::ProfileMerge>(&changes_[i]);
+            if (merge != nullptr && outcome.verdict == Verdict::refused_missing && !drop(merge->from))
+                return false;
         }
         changes_.clear();
         bytes_ = 0;
         std::this_thread::sleep_for(breath);
+        return true;
+    }
+
+    // They are part of somebody who is not here: whoever asks for one of them is to be told so, and the
+    // platform that he is wanted.
+    bool drop(const std::vector<std::string>& ids) {
+        for (const std::string& id : ids) {
+            const auto look = parts_.profiles.by_id(id, parts_.clock.utc());
+            if (!look) return false;
+            effects_.changed.push_back(parts_.profiles.reference(id));
+            for (const store::Alias& alias : look->profile.aliases) effects_.changed.push_back(alias.key);
+        }
+        if (!parts_.profiles.drop(ids)) return false;
+        parts_.came(ids);
         return true;
     }
 
@@ -262,6 +288,7 @@ class FeedLines {
     bool erases_ = false;
     std::size_t bytes_ = 0;
     std::uint64_t refused_ = 0;
+    std::string why_;
     Effects effects_;
 };
 
@@ -282,7 +309,7 @@ uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const
     FeedLines work(parts, not_before);
     const bool stored = work.take(lines);
     hear_on_loop(parts, std::move(work.effects()));
-    return {stored, work.refused()};
+    return {stored, work.refused(), work.why()};
 }
 
 }  // namespace touchpoint::gateway

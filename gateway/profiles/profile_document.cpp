@@ -292,6 +292,32 @@ Read<store::ProfileUnmerge> unmerge_in(const std::vector<JsonMember>& members, s
     return store::ProfileUnmerge{std::string(id), std::move(*ids)};
 }
 
+// What cannot be read spoils nothing: whoever is to be forgotten is, by what can. Returns what is left out.
+std::size_t aliases_that_can_be_read(std::string_view array, const devices::Pseudonymiser& pseudonymiser,
+                                     std::vector<store::Alias>& out) {
+    if (!is_array(array)) return 1;
+    std::size_t left_out = 0;
+    for (const std::string_view item : devices::json_items(array, Profiles::aliases_max)) {
+        const auto text = alias_text(item);
+        auto alias = text ? alias_of(*text, pseudonymiser) : std::nullopt;
+        if (alias && out.size() < Profiles::aliases_max)
+            out.push_back(std::move(*alias));
+        else
+            ++left_out;
+    }
+    return left_out;
+}
+
+store::ProfileErase erase_as_far(const std::vector<JsonMember>& members, std::string_view id,
+                                 const devices::Pseudonymiser& pseudonymiser, std::size_t& left_out) {
+    const auto version = version_in(members);
+    if (!version) ++left_out;
+    store::ProfileErase erase{std::string(id), version ? *version : std::nullopt};
+    if (const auto value = devices::json_find(members, "aliases"))
+        left_out += aliases_that_can_be_read(*value, pseudonymiser, erase.aliases);
+    return erase;
+}
+
 Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::string_view id,
                                    const devices::Pseudonymiser& pseudonymiser) {
     const auto version = version_in(members);
@@ -408,7 +434,8 @@ Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_v
     return unmerge_in(*members, id);
 }
 
-Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser) {
+Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser,
+                                        std::size_t* left_out) {
     const auto members = object_members(line, "a line");
     if (!members) return members.error();
     const auto id = id_in(*members);
@@ -423,6 +450,8 @@ Read<store::ProfileChange> profile_line(std::string_view line, const devices::Ps
     if (word == "patch") return any(patch_in(*members, *id, pseudonymiser, "op"));
     if (word == "merge") return any(merge_in(*members, *id));
     if (word == "unmerge") return any(unmerge_in(*members, *id));
+    if (word == "delete" && left_out != nullptr)
+        return store::ProfileChange(erase_as_far(*members, *id, pseudonymiser, *left_out));
     if (word == "delete") return any(erase_in(*members, *id, pseudonymiser));
     return Mistake{"'op' must be \"put\", \"patch\", \"delete\", \"merge\" or \"unmerge\""};
 }

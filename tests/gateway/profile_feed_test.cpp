@@ -115,6 +115,39 @@ TEST_F(ProfileFeedShopTest, AnErasureInTheFeedReachesTheEventsThatWait) {
     EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
 }
 
+TEST_F(ProfileFeedShopTest, AnErasureWithAnAliasThatCannotBeReadIsDoneAllTheSame) {
+    const auto write = writes();
+    const std::vector<std::string_view> lines = {
+        R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})",
+        R"({"op":"put","id":"c-2","version":1,"aliases":["card:2"]})",
+        R"({"op":"delete","id":"c-1","aliases":["nonsense","card:9",7]})",
+        R"({"op":"delete","id":"c-2","version":"soon","aliases":"card:2"})",
+    };
+    const auto written = write(lines, {});
+    EXPECT_TRUE(written.stored);
+    EXPECT_EQ(written.refused, 4u) << "parts of two lines";
+    for (const char* name : {"c-1", "card:1", "card:9", "c-2", "card:2"})
+        EXPECT_EQ(ask("GET", std::string("/v1/profiles/") + name).status, 410) << name;
+    EXPECT_EQ(ask("POST", "/v1/profiles/batch", std::string(lines[2]) + "\n").body.find("\"erased\""),
+              std::string::npos)
+        << "whoever is answered is told what is wrong";
+}
+
+// The survivor is not here: those whom it is made of are not what they were, and the platform is asked.
+TEST_F(ProfileFeedShopTest, AMergeIntoSomebodyWhoIsNotHereLeavesNoStranger) {
+    const auto write = writes();
+    const std::vector<std::string_view> lines = {
+        R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})",
+        R"({"op":"merge","id":"c-9","from":["c-1","c-8"]})"};
+    const auto written = write(lines, {});
+    EXPECT_TRUE(written.stored);
+    EXPECT_EQ(written.refused, 1u);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 404);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, HasSubstr("card:1"));
+    EXPECT_EQ(profiles_->stats().profiles, 0u);
+}
+
 // Loop has devices and tills to answer.
 TEST_F(ProfileFeedShopTest, LoopHearsOfManyChangesAFewAtATime) {
     auto own = parts();
