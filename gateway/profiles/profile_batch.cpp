@@ -217,7 +217,7 @@ class FeedLines {
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
             const bool full = changes_.size() == Profiles::changes_max || bytes_ >= transaction_bytes_max;
-            if ((full || erases || erases_) && !write()) return false;
+            if ((full || erases != erases_) && !write()) return false;
             erases_ = erases;
             bytes_ += line.size();
             changes_.push_back(std::move(*change));

@@ -148,6 +148,23 @@ TEST_F(ProfileFeedShopTest, AMergeIntoSomebodyWhoIsNotHereLeavesNoStranger) {
     EXPECT_EQ(profiles_->stats().profiles, 0u);
 }
 
+TEST_F(ProfileFeedShopTest, ErasuresThatFollowOnEachOtherGoTogether) {
+    auto own = parts();
+    int erasures = 0;
+    own.erase_events = [&](const std::vector<std::string>&, const std::function<void(Result<void>)>& done) {
+        ++erasures;
+        done({});
+    };
+    std::vector<std::string> texts;
+    for (int i = 0; i < 100; ++i)
+        texts.push_back(R"({"op":"delete","id":"c-)" + std::to_string(i) + R"(","aliases":["card:)" +
+                        std::to_string(i) + "\"]}");
+    const std::vector<std::string_view> lines(texts.begin(), texts.end());
+    EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
+    EXPECT_EQ(erasures, 2) << "64 of them, and the rest";
+    EXPECT_EQ(profiles_->stats().erasures, 100u);
+}
+
 // Loop has devices and tills to answer.
 TEST_F(ProfileFeedShopTest, LoopHearsOfManyChangesAFewAtATime) {
     auto own = parts();
