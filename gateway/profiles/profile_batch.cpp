@@ -106,13 +106,22 @@ class Batch : public std::enable_shared_from_this<Batch> {
         for (;;) {
             collect();
             if (changes_->empty()) return end(json_response(body()));
-            if (erases_) break;
+            if (erases_ && !events_erased()) return;
             if (!write()) return;
         }
+    }
+
+    // False: it goes on when they are, or has ended. Where there is nobody to erase they are at once, and
+    // many such lines must not stand on each other's stack.
+    bool events_erased() {
+        asking_ = true;
         erase_events_first(parts_, changes_, {}, [self = shared_from_this()](const Result<void>& ready) {
             if (!ready) return self->end(self->broken_off(not_erased(ready.error())));
+            if (self->asking_) return void(self->ready_ = true);
             if (self->write()) self->go_on();
         });
+        asking_ = false;
+        return std::exchange(ready_, false);
     }
 
     Made read(const Entry& entry) const {
@@ -190,7 +199,8 @@ class Batch : public std::enable_shared_from_this<Batch> {
     std::size_t next_ = 0;
     Changes changes_ = std::make_shared<std::vector<ProfileChange>>();
     bool erases_ = false;
-    std::vector<std::size_t> places_;  // of the entries that stand in changes_
+    bool asking_ = false, ready_ = false;  // of events_erased(); on the writer
+    std::vector<std::size_t> places_;      // of the entries that stand in changes_
     std::vector<std::string> results_;
     Effects effects_;
 };

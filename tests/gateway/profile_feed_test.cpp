@@ -189,6 +189,34 @@ TEST_F(ProfileFeedShopTest, LoopHearsOfManyChangesAFewAtATime) {
     EXPECT_LE(most, 64u);
 }
 
+// Each erasure of somebody of whom nothing is here once stood on the stack of the one before.
+TEST_F(ProfileFeedShopTest, ABatchOfManyErasuresTakesNoStack) {
+    auto own = parts();
+    std::uintptr_t lowest = UINTPTR_MAX, highest = 0;
+    own.joined = [&](std::vector<std::string> keys) {
+        const char here = 0;
+        lowest = std::min(lowest, reinterpret_cast<std::uintptr_t>(&here));
+        highest = std::max(highest, reinterpret_cast<std::uintptr_t>(&here));
+        return keys;
+    };
+    gateway::HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/profiles/batch";
+    for (int i = 0; i < 50; ++i) {
+        const std::string n = std::to_string(i);
+        request.body += R"({"op":"put","id":"c-)" + n + "\",\"version\":1}\n" + R"({"op":"delete","id":"d-)" +
+                        n + "\"}\n";
+    }
+    std::promise<unsigned> status;
+    const auto routes = gateway::profile_routes(own);
+    loop_.on_loop([&] {
+        routes.front().handler(request, [&](const gateway::HttpResponse& r) { status.set_value(r.status); });
+    });
+    EXPECT_EQ(status.get_future().get(), 200u);
+    EXPECT_EQ(profiles_->stats().erasures, 50u);
+    EXPECT_LT(highest - lowest, 4096u);
+}
+
 TEST_F(ProfileFeedShopTest, WhoWasShownAtATillAndIsNotHereIsFetchedAndAStrangerIsAskedForOnce) {
     const FeedPlatform platform([](const std::string& request) {
         return request.find("card:1") == std::string::npos
