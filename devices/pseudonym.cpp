@@ -1,5 +1,6 @@
 #include "devices/pseudonym.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -10,6 +11,8 @@ namespace touchpoint::devices {
 namespace {
 
 constexpr std::size_t pseudonym_characters = 26;
+constexpr std::size_t key_id_characters_max = 8;
+constexpr std::string_view base32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -44,6 +47,15 @@ Customer normalise(std::string_view text) {
     return customer;
 }
 
+bool is_pseudonym(std::string_view text) {
+    const std::size_t end = text.find('_');
+    if (end == 0 || end > key_id_characters_max || text.size() != end + 1 + pseudonym_characters)
+        return false;
+    return text.find_first_not_of(base32, end + 1) == std::string_view::npos &&
+           std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end),
+                       [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+}
+
 Pseudonymiser::Pseudonymiser(std::string key, std::string key_id)
     : key_(std::move(key)), prefix_(std::move(key_id) + '_') {}
 
@@ -56,7 +68,7 @@ std::string Pseudonymiser::pseudonym(const Customer& customer) const {
     while (out.size() < prefix_.size() + pseudonym_characters) {
         if (count < 5) bits = (bits << 8) | static_cast<unsigned char>(digest[at++]), count += 8;
         count -= 5;
-        out += "abcdefghijklmnopqrstuvwxyz234567"[(bits >> count) & 31];
+        out += base32[(bits >> count) & 31];
     }
     return out;
 }

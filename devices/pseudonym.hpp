@@ -22,6 +22,9 @@ struct Customer {
 // is_customer(text)
 Customer normalise(std::string_view text);
 
+// As a Pseudonymiser makes them, with whatever key.
+bool is_pseudonym(std::string_view text);
+
 class Pseudonymiser {
   public:
     // `key` is 32 bytes, `key_id` ("p1") stands in front so that a later key can be told apart.

@@ -11,6 +11,9 @@ namespace {
 namespace asio = boost::asio;
 // Topic and properties of one message (devices/README.md, "Limits"); what has more goes to quarantine.
 constexpr std::size_t properties_bytes_max = 64u << 10;
+// A drain compresses for seconds; who stands at a till waits for loop. A third of a core beside one that
+// wants all.
+constexpr int reader_nice = 5;
 
 }  // namespace
 
@@ -84,7 +87,7 @@ Result<void> Daemon::Impl::open_store() {
     journal_ = std::move(*journal);
     run_mark_->begin(surroundings_.boot_id);
 
-    reader_ = std::make_unique<store::Worker>("reader");
+    reader_ = std::make_unique<store::Worker>("reader", reader_nice);
     profiles_.emplace(
         ProfileDesk::Parts{
             loop_, clock_, *cache_, *store_, *box_, *keys_,

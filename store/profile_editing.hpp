@@ -76,7 +76,7 @@ class ProfileEditing {
     void bring_back(const MergedIn& one, std::vector<MergedIn> with, const std::string& survivor_key);
     static std::optional<ProfileOutcome> survivor_refused(const std::optional<Row>& row, std::string_view id);
     static std::optional<ProfileOutcome> merge_refused(const Row& survivor, const std::vector<Row>& from,
-                                                       const std::vector<std::string>& ids);
+                                                       const std::vector<std::string>& ids, bool needs_alias);
 
     static ProfileOutcome refused(Verdict verdict, std::string_view id, std::uint64_t version = 0,
                                   std::string detail = {});

@@ -56,9 +56,11 @@ std::optional<ProfileOutcome> ProfileEditing::survivor_refused(const std::option
 }
 
 std::optional<ProfileOutcome> ProfileEditing::merge_refused(const Row& survivor, const std::vector<Row>& from,
-                                                            const std::vector<std::string>& ids) {
+                                                            const std::vector<std::string>& ids,
+                                                            bool needs_alias) {
     std::size_t merged = survivor.body->merged_in.size();
     std::size_t aliases = alias_keys(*survivor.body).size();
+    bool done = true;  // before: said again, it stays so
     const auto loop = [&](const std::string& words) {
         return refused(Verdict::refused_loop, survivor.body->id, survivor.head.version, words);
     };
@@ -71,9 +73,12 @@ std::optional<ProfileOutcome> ProfileEditing::merge_refused(const Row& survivor,
         if (row.head.kind == ProfileKind::merged && row.survivor != survivor.body->id &&
             !among(ids, row.survivor))
             return loop(ids[i] + " is merged into another profile already");
+        done = done && row.head.kind == ProfileKind::merged;
         merged += 1 + (row.body ? row.body->merged_in.size() : 0);
         aliases += row.body ? alias_keys(*row.body).size() : 0;
     }
+    if (needs_alias && !done && aliases == 0)
+        return loop("there is no alias to which somebody whom only events know could be tied");
     if (merged > Profiles::merged_max || aliases > Profiles::aliases_max)
         return refused(Verdict::refused_invalid, survivor.body->id, survivor.head.version,
                        "one profile is made of at most " + std::to_string(Profiles::merged_max) +
@@ -93,7 +98,7 @@ ProfileOutcome ProfileEditing::merge(const ProfileMerge& wanted) {
         from.push_back(std::move(row));
     }
     // Before the first row is written: a merge is done as a whole or not at all.
-    if (auto no = merge_refused(*survivor, from, ids)) return std::move(*no);
+    if (auto no = merge_refused(*survivor, from, ids, wanted.needs_alias)) return std::move(*no);
 
     ProfileOutcome out;
     out.id = wanted.id;

@@ -248,6 +248,23 @@ Result<UnheardStep> Profiles::drop_unheard_since(UtcTime since, std::string plac
     return step;
 }
 
+Result<void> Profiles::drop(std::span<const std::string> ids) {
+    TP_ASSERT(ids.size() <= merged_max);
+    auto txn = cache_.environment().begin_write();
+    if (!txn) return txn.error();
+    Counts counts = counts_;
+    ProfileEditing editing({*txn, cache_.tables(), box_, key_, counts}, {});
+    bool any = false;
+    for (const std::string& id : ids) any = editing.drop(keyed_hash(key_, id)) || any;
+    if (any) editing.write_counts();
+    if (const auto error = editing.error()) return *error;
+    if (!any) return {};
+    if (const auto committed = txn->commit(); !committed) return committed.error();
+    counts_ = counts;
+    publish(counts_, 0);
+    return {};
+}
+
 // --- who was read when
 
 void Profiles::touch(std::string_view key, UtcTime now) {

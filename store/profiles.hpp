@@ -92,6 +92,7 @@ struct ProfileErase {
 struct ProfileMerge {
     std::string id;  // the survivor
     std::vector<std::string> from;
+    bool needs_alias = false;  // only where one of all of them has one
 };
 // Those live by themselves again. Who was merged into one of them before it was merged comes with it, unless
 // it is named, too.
@@ -114,8 +115,8 @@ struct ProfileOutcome {
         refused_merged,   // `id` names the survivor
         refused_missing,  // a patch, or a survivor, that is not held
         refused_version,  // only_version is not the one that is held
-        refused_loop,     // a merge against one that was made before; `detail` says which
-        refused_apart,    // an unmerge of one that is merged into another profile; `detail` says which
+        refused_loop,   // a merge against one that was made before, or without an alias; `detail` says which
+        refused_apart,  // an unmerge of one that is merged into another profile; `detail` says which
         refused_invalid,  // `detail` says why
     };
     Verdict verdict = Verdict::unchanged;
@@ -193,6 +194,10 @@ class Profiles {
     // transaction, which looks at unheard_rows_a_commit rows. `place`: of the step before; empty: the first.
     // Those of version 0 are not the platform's and stay. From the thread of apply(). Fails as apply() does.
     Result<UnheardStep> drop_unheard_since(UtcTime since, std::string place, std::size_t max);
+
+    // Those of these that are live leave the cache, as if nobody had sent them. From the thread of apply().
+    // Fails as apply() does. REQUIRES: ids.size() <= merged_max
+    Result<void> drop(std::span<const std::string> ids);
 
     // Erasures in the order of their times, behind `after` (a page's `next`; empty: from the oldest on).
     // Fails with invalid_argument (no such place).

@@ -1,10 +1,13 @@
 #include "store/worker.hpp"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace touchpoint::store {
 
-Worker::Worker(std::string name) : name_(std::move(name)), thread_([this] { run(); }) {}
+Worker::Worker(std::string name, int nice)
+    : name_(std::move(name)), nice_(nice), thread_([this] { run(); }) {}
 
 Worker::~Worker() {
     {
@@ -27,6 +30,8 @@ bool Worker::post(std::function<void()> job) {
 
 void Worker::run() {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+    // Of this thread alone, as Linux does it. Where it is refused it is as before.
+    if (nice_ != 0) (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice_);
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_.wait(lock, [this] { return ending_ || !jobs_.empty(); });

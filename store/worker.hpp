@@ -17,7 +17,8 @@ class Worker {
   public:
     static constexpr std::size_t queue_max = 256;  // one job per push destination, pull client or request
 
-    explicit Worker(std::string name);
+    // `nice`: how far it gives way to other threads (setpriority(2), 0 to 19) where they want the same core.
+    explicit Worker(std::string name, int nice = 0);
     ~Worker();  // runs what is queued, then ends
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -29,6 +30,7 @@ class Worker {
     void run();
 
     std::string name_;
+    const int nice_;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::function<void()>> jobs_;

@@ -36,19 +36,28 @@ PushOptions connection(const FeedOptions& options) {
 
 LinesWritten write_mapped(const ProfileMapping* mapping, std::span<const std::string_view> lines, UtcTime now,
                           UtcTime not_before, const WriteLines& write) {
-    if (mapping == nullptr) return write(lines, not_before);
-    std::vector<MappedItem> items;
-    std::uint64_t unmapped = 0;
-    for (const std::string_view line : lines)
-        for (MappedItem& item : map_profiles(*mapping, line, now)) {
-            if (!item.problem.empty()) ++unmapped;
-            if (!item.line.empty()) items.push_back(std::move(item));
-        }
-    std::vector<std::string_view> texts;
-    for (const MappedItem& item : items) texts.push_back(item.line);
-    LinesWritten written{true, 0};
-    if (!texts.empty()) written = write(texts, not_before);
-    written.refused += unmapped;
+    LinesWritten written{true, 0, {}};
+    if (mapping == nullptr) {
+        written = write(lines, not_before);
+    } else {
+        std::vector<MappedItem> items;
+        std::uint64_t unmapped = 0;
+        for (const std::string_view line : lines)
+            for (MappedItem& item : map_profiles(*mapping, line, now)) {
+                if (!item.problem.empty()) ++unmapped;
+                if (!item.line.empty()) items.push_back(std::move(item));
+            }
+        std::vector<std::string_view> texts;
+        for (const MappedItem& item : items) texts.push_back(item.line);
+        if (!texts.empty()) written = write(texts, not_before);
+        written.refused += unmapped;
+        if (unmapped != 0 && written.why.empty())
+            written.why = "the mapping cannot make a line of a document";
+    }
+    // What is not stored comes again.
+    if (written.stored && written.refused != 0)
+        log::warning("uplink", "lines about profiles are passed over",
+                     {{"refused", written.refused}, {"why", written.why}});
     return written;
 }
 

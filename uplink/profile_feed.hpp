@@ -42,11 +42,13 @@ namespace touchpoint::uplink {
 struct LinesWritten {
     bool stored = false;  // false: the cache cannot be written; they must come again
     std::uint64_t refused = 0;
+    std::string why{};  // of the first one, naming nobody
 };
 // Called on the writer. Durable when it returns. `not_before`: when they count as heard, at least.
 using WriteLines = std::function<LinesWritten(std::span<const std::string_view> lines, UtcTime not_before)>;
 
-// Lines as they came, or what a mapping makes of them. Adds to `refused` what it cannot map.
+// Lines as they came, or what a mapping makes of them. Adds to `refused` what it cannot map, and logs once
+// what was refused.
 LinesWritten write_mapped(const ProfileMapping* mapping, std::span<const std::string_view> lines, UtcTime now,
                           UtcTime not_before, const WriteLines& write);
 

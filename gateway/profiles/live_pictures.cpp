@@ -347,7 +347,8 @@ void LivePictures::forget(std::span<const std::string> names) {
     }
     // Sessions know their owner.
     for (Entry& one : entries_)
-        if (std::find(names.begin(), names.end(), one.picture.owner) != names.end()) {
+        if (!one.picture.owner.empty() &&
+            std::find(names.begin(), names.end(), one.picture.owner) != names.end()) {
             one.picture = Picture{};
             changed(one);
             one.gone = true;

@@ -72,6 +72,8 @@ class LivePictures {
 
     // Reads the log up to the horizon, at most about `events_max`. False: there is more. Fails with io.
     Result<bool> catch_up(std::uint64_t events_max);
+    // All of it: not for loop. Fails with full, io.
+    Result<void> follow();
     std::uint64_t behind() const;
 
     // The picture of each of these names; and put together.
@@ -82,9 +84,6 @@ class LivePictures {
 
     // These, and all that they were joined with; each once.
     std::vector<std::string> all_names(std::vector<std::string> names);
-
-    // Reads the log to its end: not for loop. Fails with full, io.
-    Result<void> follow();
 
     // The platform has told how far it has seen these. Names of whom nothing is here cost a look.
     void seen(std::span<const std::string> names, const Seen& seen);

@@ -1,5 +1,7 @@
 #include "gateway/profiles/miss_limits.hpp"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -31,8 +33,25 @@ std::chrono::seconds MissLimits::wait(const std::string& asker, SteadyTime now) 
     return std::chrono::seconds(std::max<std::int64_t>(1, static_cast<std::int64_t>(seconds)));
 }
 
-void MissLimits::missed(const std::string& asker, std::size_t misses, SteadyTime now) {
-    refilled(asker, now).left -= static_cast<double>(misses);
+bool MissLimits::counts(const std::string& asker, const std::string& name, SteadyTime now) {
+    while (!counted_.empty() &&
+           (counted_.size() >= counted_max || counted_.front().first + counts_again <= now)) {
+        counted_names_.erase(counted_.front().second);
+        counted_.pop_front();
+    }
+    const std::string both = asker + '\0' + name;
+    const std::uint64_t hash = XXH3_64bits(both.data(), both.size());
+    if (!counted_names_.insert(hash).second) return false;
+    counted_.emplace_back(now, hash);
+    return true;
+}
+
+void MissLimits::missed(const std::string& asker, const std::vector<std::string>& names, bool answered,
+                        SteadyTime now) {
+    double misses = 0;
+    for (const std::string& name : names)
+        if (counts(asker, name, now) || !answered) ++misses;
+    if (misses > 0) refilled(asker, now).left -= misses;
 }
 
 }  // namespace touchpoint::gateway

@@ -23,9 +23,16 @@ using Verdict = ProfileOutcome::Verdict;
 using Made = Read<ProfileChange>;
 
 constexpr std::size_t transaction_bytes_max = 1u << 20;
-// Between two transactions. The committer may wait for the same lock, which is not fair: who lets it go and
-// takes it at once gets it.
-constexpr std::chrono::milliseconds breath{1};
+// Between two transactions: as long as the last one took, so that lock and disk are the committer's half of
+// the time; it may wait for both, and neither is fair. Measured in tests/bench, (h).
+constexpr std::chrono::milliseconds breath_min{1};
+constexpr std::chrono::milliseconds breath_max{50};
+
+void breathe(SteadyTime began, SteadyTime ended) {
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ended - began);
+    std::this_thread::sleep_for(std::clamp(took, breath_min, breath_max));
+}
+
 // A line of the feed that erases somebody holds up the writer for so long at most; then it comes again.
 constexpr std::chrono::milliseconds erasure_patience{6000};
 
@@ -106,13 +113,22 @@ class Batch : public std::enable_shared_from_this<Batch> {
         for (;;) {
             collect();
             if (changes_->empty()) return end(json_response(body()));
-            if (erases_) break;
+            if (erases_ && !events_erased()) return;
             if (!write()) return;
         }
+    }
+
+    // False: it goes on when they are, or has ended. Where there is nobody to erase they are at once, and
+    // many such lines must not stand on each other's stack.
+    bool events_erased() {
+        asking_ = true;
         erase_events_first(parts_, changes_, {}, [self = shared_from_this()](const Result<void>& ready) {
             if (!ready) return self->end(self->broken_off(not_erased(ready.error())));
+            if (self->asking_) return void(self->ready_ = true);
             if (self->write()) self->go_on();
         });
+        asking_ = false;
+        return std::exchange(ready_, false);
     }
 
     Made read(const Entry& entry) const {
@@ -152,15 +168,14 @@ class Batch : public std::enable_shared_from_this<Batch> {
 
     // False: the cache cannot be written; the lines before this are, and the answer would hide it.
     bool write() {
-        const auto outcomes = parts_.profiles.apply(*changes_, parts_.clock.utc());
+        const SteadyTime began = parts_.clock.steady();
+        const auto outcomes = write_changes(parts_, *changes_, parts_.clock.utc(), effects_);
         if (!outcomes) return end(broken_off(not_written())), false;
-        for (std::size_t i = 0; i < changes_->size(); ++i) {
-            effects_.note(parts_, (*changes_)[i], (*outcomes)[i]);
+        for (std::size_t i = 0; i < changes_->size(); ++i)
             results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
-        }
         changes_->clear();
         places_.clear();
-        std::this_thread::sleep_for(breath);
+        breathe(began, parts_.clock.steady());
         return true;
     }
 
@@ -192,7 +207,8 @@ class Batch : public std::enable_shared_from_this<Batch> {
     std::size_t next_ = 0;
     Changes changes_ = std::make_shared<std::vector<ProfileChange>>();
     bool erases_ = false;
-    std::vector<std::size_t> places_;  // of the entries that stand in changes_
+    bool asking_ = false, ready_ = false;  // of events_erased(); on the writer
+    std::vector<std::size_t> places_;      // of the entries that stand in changes_
     std::vector<std::string> results_;
     Effects effects_;
 };
@@ -214,12 +230,12 @@ class FeedLines {
         for (const std::string_view line : lines) {
             auto change = read(line);
             if (!change) {
-                ++refused_;
+                refuse(change.error().words);
                 continue;
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
             const bool full = changes_.size() == Profiles::changes_max || bytes_ >= transaction_bytes_max;
-            if ((full || erases || erases_) && !write()) return false;
+            if ((full || erases != erases_) && !write()) return false;
             erases_ = erases;
             bytes_ += line.size();
             changes_.push_back(std::move(*change));
@@ -229,11 +245,15 @@ class FeedLines {
     Effects& effects() { return effects_; }
     // Without those that were here in a newer version.
     std::uint64_t refused() const { return refused_; }
+    const std::string& why() const { return why_; }  // of the first one
 
   private:
-    Made read(std::string_view line) const {
-        if (line.size() > profile_body_bytes_max) return Mistake{"too long"};
-        auto change = profile_line(line, parts_.pseudonymiser);
+    Made read(std::string_view line) {
+        if (line.size() > profile_body_bytes_max) return Mistake{"a line is too long"};
+        // Nobody would hear that an erasure was refused, and it must not be passed over.
+        std::size_t left_out = 0;
+        auto change = profile_line(line, parts_.pseudonymiser, &left_out);
+        for (; left_out != 0; --left_out) refuse("a part of an erasure cannot be read");
         if (!change) return change;
         // Who is named is one of the platform's.
         if (auto* put = std::get_if<store::ProfilePut>(&*change)) put->heard = true;
@@ -241,20 +261,43 @@ class FeedLines {
         return change;
     }
 
+    void refuse(std::string_view why) {
+        if (refused_++ == 0) why_ = why;
+    }
+
     bool write() {
         if (changes_.empty()) return true;
         if (erases_ && !erase_events_now(parts_, changes_, erasure_patience)) return false;
+        const SteadyTime began = parts_.clock.steady();
         const UtcTime now = parts_.clock.utc();
-        const auto outcomes = parts_.profiles.apply(changes_, now < not_before_ ? not_before_ : now);
+        const auto outcomes =
+            write_changes(parts_, changes_, now < not_before_ ? not_before_ : now, effects_);
         if (!outcomes) return false;
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             const ProfileOutcome& outcome = (*outcomes)[i];
-            if (outcome.refused() && outcome.verdict != Verdict::refused_older) ++refused_;
-            effects_.note(parts_, changes_[i], outcome);
+            // Not the detail: it may name somebody.
+            if (outcome.refused() && outcome.verdict != Verdict::refused_older) refuse(type_of(outcome));
+            const auto* merge = std::get_if<store::ProfileMerge>(&changes_[i]);
+            if (merge != nullptr && outcome.verdict == Verdict::refused_missing && !drop(merge->from))
+                return false;
         }
         changes_.clear();
         bytes_ = 0;
-        std::this_thread::sleep_for(breath);
+        breathe(began, parts_.clock.steady());
+        return true;
+    }
+
+    // They are part of somebody who is not here: whoever asks for one of them is to be told so, and the
+    // platform that he is wanted.
+    bool drop(const std::vector<std::string>& ids) {
+        for (const std::string& id : ids) {
+            const auto look = parts_.profiles.by_id(id, parts_.clock.utc());
+            if (!look) return false;
+            effects_.changed.push_back(parts_.profiles.reference(id));
+            for (const store::Alias& alias : look->profile.aliases) effects_.changed.push_back(alias.key);
+        }
+        if (!parts_.profiles.drop(ids)) return false;
+        parts_.came(ids);
         return true;
     }
 
@@ -264,6 +307,7 @@ class FeedLines {
     bool erases_ = false;
     std::size_t bytes_ = 0;
     std::uint64_t refused_ = 0;
+    std::string why_;
     Effects effects_;
 };
 
@@ -283,9 +327,8 @@ uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const
                                       UtcTime not_before) {
     FeedLines work(parts, not_before);
     const bool stored = work.take(lines);
-    boost::asio::post(parts.loop,
-                      [parts, effects = std::move(work.effects())] { hear_on_loop(parts, effects); });
-    return {stored, work.refused()};
+    hear_on_loop(parts, std::move(work.effects()));
+    return {stored, work.refused(), work.why()};
 }
 
 }  // namespace touchpoint::gateway

@@ -40,26 +40,28 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
       answer_within_(settings.answer_within),
       beat_(parts.loop),
       joined_(parts.joined),
-      parts_{parts.loop, writer_, profiles_, pseudonymiser_, parts.clock,
-             [this](const std::string& id, const std::vector<std::string>& keys) {
-                 reads_.arrived(id, keys);
-                 persons_.came(id, clock_.utc());
-                 store_.note_persons_changed();  // his consents may be others
-             },
-             [this, forgotten = parts.forgotten](const std::string& key) {
-                 const std::vector<std::string> names = {key};
-                 pictures_.forget(names);
-                 forgotten_ = true;
-                 if (forgotten) forgotten(key);
-             },
-             parts.erase_events,
-             [this](std::vector<std::string> keys) { return pictures_.all_names(std::move(keys)); },
-             // Written down before the platform has its answer: the log would join them anew.
-             [this](const std::vector<std::string>& keys) { kept(pictures_.join(keys)); },
-             [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
-                 kept(pictures_.part(ones, others));
-             },
-             [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings},
+      parts_{
+          parts.loop, writer_, profiles_, pseudonymiser_, parts.clock,
+          [this](const std::string& id, const std::vector<std::string>& keys) { reads_.arrived(id, keys); },
+          [this](const std::vector<std::string>& ids) {
+              for (const std::string& id : ids) persons_.came(id, clock_.utc());
+              store_.note_persons_changed();  // his consents may be others
+          },
+          [forgotten = parts.forgotten](const std::string& key) {
+              if (forgotten) forgotten(key);
+          },
+          [this](const std::vector<std::string>& keys) { return forget(keys); },
+          [this] { return pictures_.checkpoint(); }, parts.erase_events,
+          [this](std::vector<std::string> keys) -> Result<std::vector<std::string>> {
+              if (const auto read = pictures_.follow(); !read) return read.error();
+              return pictures_.all_names(std::move(keys));
+          },
+          // Written down before the platform has its answer: the log would join them anew.
+          [this](const std::vector<std::string>& keys) { kept(pictures_.join(keys)); },
+          [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
+              kept(pictures_.part(ones, others));
+          },
+          [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings},
       feed_options_(settings.feed) {}
 
 void ProfileDesk::start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,
@@ -121,6 +123,17 @@ void ProfileDesk::kept(const Result<void>& written) {
     if (!written)
         log::error("gateway", "a link between customers is not written down",
                    {{"why", written.error().context}});
+}
+
+std::vector<std::vector<std::string>> ProfileDesk::forget(const std::vector<std::string>& keys) {
+    std::vector<std::vector<std::string>> links;
+    for (const std::string& key : keys) {
+        std::vector<std::string> link = pictures_.joined_with(key);
+        if (link.size() > 1 && (links.empty() || links.back() != link)) links.push_back(std::move(link));
+    }
+    pictures_.forget(keys);
+    forgotten_ = true;
+    return links;
 }
 
 void ProfileDesk::committed() {

@@ -104,6 +104,8 @@ class ProfileDesk {
   private:
     void follow_job();
     static void kept(const Result<void>& written);
+    // As ProfileParts::forget.
+    std::vector<std::vector<std::string>> forget(const std::vector<std::string>& keys);
     void heard(const LivePictures::News& news);
 
     void beat();

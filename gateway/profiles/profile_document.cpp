@@ -9,6 +9,7 @@
 #include "devices/json_slice.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/merge_patch.hpp"
+#include "gateway/profiles/persons.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -209,6 +210,8 @@ std::string whole_json(const store::Profile& profile) {
         append_json_string(out, alias.text);
     }
     out += ']';
+    // A patch that does not say when it was made leaves that as it is.
+    if (profile.updated.ms != 0) out += ",\"updated\":" + json_string(to_rfc3339(profile.updated));
     if (profile.json.size() > 2) out += ',' + profile.json.substr(1, profile.json.size() - 2);
     return out + '}';
 }
@@ -277,13 +280,42 @@ Read<std::vector<std::string>> ids_in(const std::vector<JsonMember>& members, st
 Read<store::ProfileMerge> merge_in(const std::vector<JsonMember>& members, std::string_view id) {
     auto from = ids_in(members, "from");
     if (!from) return from.error();
-    return store::ProfileMerge{std::string(id), std::move(*from)};
+    const bool provisional = std::any_of(from->begin(), from->end(), [](const std::string& one) {
+        return one.starts_with(provisional_prefix);
+    });
+    return store::ProfileMerge{std::string(id), std::move(*from), provisional};
 }
 
 Read<store::ProfileUnmerge> unmerge_in(const std::vector<JsonMember>& members, std::string_view id) {
     auto ids = ids_in(members, "ids");
     if (!ids) return ids.error();
     return store::ProfileUnmerge{std::string(id), std::move(*ids)};
+}
+
+// What cannot be read spoils nothing: whoever is to be forgotten is, by what can. Returns what is left out.
+std::size_t aliases_that_can_be_read(std::string_view array, const devices::Pseudonymiser& pseudonymiser,
+                                     std::vector<store::Alias>& out) {
+    if (!is_array(array)) return 1;
+    std::size_t left_out = 0;
+    for (const std::string_view item : devices::json_items(array, Profiles::aliases_max)) {
+        const auto text = alias_text(item);
+        auto alias = text ? alias_of(*text, pseudonymiser) : std::nullopt;
+        if (alias && out.size() < Profiles::aliases_max)
+            out.push_back(std::move(*alias));
+        else
+            ++left_out;
+    }
+    return left_out;
+}
+
+store::ProfileErase erase_as_far(const std::vector<JsonMember>& members, std::string_view id,
+                                 const devices::Pseudonymiser& pseudonymiser, std::size_t& left_out) {
+    const auto version = version_in(members);
+    if (!version) ++left_out;
+    store::ProfileErase erase{std::string(id), version ? *version : std::nullopt};
+    if (const auto value = devices::json_find(members, "aliases"))
+        left_out += aliases_that_can_be_read(*value, pseudonymiser, erase.aliases);
+    return erase;
 }
 
 Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::string_view id,
@@ -402,7 +434,8 @@ Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_v
     return unmerge_in(*members, id);
 }
 
-Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser) {
+Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser,
+                                        std::size_t* left_out) {
     const auto members = object_members(line, "a line");
     if (!members) return members.error();
     const auto id = id_in(*members);
@@ -417,6 +450,8 @@ Read<store::ProfileChange> profile_line(std::string_view line, const devices::Ps
     if (word == "patch") return any(patch_in(*members, *id, pseudonymiser, "op"));
     if (word == "merge") return any(merge_in(*members, *id));
     if (word == "unmerge") return any(unmerge_in(*members, *id));
+    if (word == "delete" && left_out != nullptr)
+        return store::ProfileChange(erase_as_far(*members, *id, pseudonymiser, *left_out));
     if (word == "delete") return any(erase_in(*members, *id, pseudonymiser));
     return Mistake{"'op' must be \"put\", \"patch\", \"delete\", \"merge\" or \"unmerge\""};
 }

@@ -43,8 +43,10 @@ Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view 
 Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id);
 // The body of POST .../unmerge: {"ids":["c-1",...]}.
 Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_view id);
-// One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}.
-Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser);
+// One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}. With `left_out` an erasure is read also
+// where its version or some of its aliases cannot be, without those, and their number is added.
+Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser,
+                                        std::size_t* left_out = nullptr);
 // The body of POST /v1/profiles/lookup: {"any":["card:..","email:.."]}.
 Read<std::vector<std::string>> lookup_body(std::string_view body);
 inline constexpr std::size_t lookup_aliases_max = 8;

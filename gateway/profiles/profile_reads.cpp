@@ -32,6 +32,16 @@ std::string tag_of(const store::Profile& profile, std::string_view body) {
     return '"' + std::to_string(profile.version) + '-' + std::string(hash.data(), 8) + '"';
 }
 
+// Whether the platform has sent him, under this alias. Else only an event of some device says who that is,
+// and a device can say so of whomever it likes.
+bool sent(const Person& person, const std::string& alias_key) {
+    if (person.look.kind != Kind::found || person.provisional) return false;
+    const std::vector<store::Alias>& aliases = person.look.profile.aliases;
+    return alias_key.empty() || std::any_of(aliases.begin(), aliases.end(), [&](const store::Alias& alias) {
+               return alias.key == alias_key;
+           });
+}
+
 }  // namespace
 
 ProfileReads::ProfileReads(Parts parts, Options options)
@@ -85,9 +95,9 @@ ProfileAnswer ProfileReads::ask(const ProfileQuestion& question) {
         answer.retry_after = wait;
         return answer;
     }
-    ProfileAnswer answer = find(question, *names, *purpose, true);
-    if (limited && (answer.status == 404 || answer.status == 410))
-        limits_.missed(question.asker, names->size(), steady);
+    std::vector<std::string> missed;
+    ProfileAnswer answer = find(question, *names, *purpose, true, missed);
+    if (limited) limits_.missed(question.asker, missed, answer.status == 200, steady);
     return answer;
 }
 
@@ -95,7 +105,8 @@ ProfileAnswer ProfileReads::ask_again(const ProfileQuestion& question) {
     const auto purpose = purpose_named(question.purpose);
     const auto names = asked(question.names);
     if (!purpose || !names) return bad("this question was never answered");
-    return find(question, *names, *purpose, false);
+    std::vector<std::string> missed;
+    return find(question, *names, *purpose, false, missed);
 }
 
 ProfileAnswer ProfileReads::not_now() {
@@ -107,7 +118,7 @@ ProfileAnswer ProfileReads::not_now() {
 }
 
 ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vector<Asked>& asked,
-                                 Purpose purpose, bool first) {
+                                 Purpose purpose, bool first, std::vector<std::string>& missed) {
     const UtcTime now = parts_.clock.utc();
     bool erased = false;
     for (const Asked& one : asked) {
@@ -115,6 +126,7 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
             one.alias ? parts_.persons.by_alias(one.key, one.text, now) : parts_.persons.by_id(one.text, now);
         if (!person) return refused(503, "store-io", "the cache cannot be read");
         const store::ProfileLook* look = &person->look;
+        if (!sent(*person, one.alias ? one.key : std::string())) missed.push_back(one.key);
         // Only this store knows him: the platform may know more.
         if (first && person->provisional) wanted_.note(one.key, one.text, now);
         if (look->kind == Kind::found) {

@@ -61,7 +61,7 @@ class ProfileReads {
     };
     ProfileReads(Parts parts, Options options);
 
-    // Counts, limits the asker's misses, and notes who is wanted.
+    // Counts, limits the asker's misses (MissLimits), and notes who is wanted.
     ProfileAnswer ask(const ProfileQuestion& question);
     // The same question once more, for somebody who has been answered and is told of changes: nothing is
     // counted, limited or noted.
@@ -86,9 +86,10 @@ class ProfileReads {
     };
     // Fails with what is wrong with a name.
     Read<std::vector<Asked>> asked(const std::vector<std::string>& names) const;
-    // `first`: counted, and noted as wanted.
+    // `first`: counted, and noted as wanted. `missed`: gets the names it looked at under which the platform
+    // has sent nobody.
     ProfileAnswer find(const ProfileQuestion& question, const std::vector<Asked>& asked, Purpose purpose,
-                       bool first);
+                       bool first, std::vector<std::string>& missed);
     ProfileAnswer shown(const ProfileQuestion& question, Purpose purpose, const Person& person);
     std::vector<std::string> keys_of(const std::vector<Asked>& asked, const store::ProfileLook* look) const;
 

@@ -36,10 +36,12 @@ void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
         changes->push_back(std::move(*change));
         erase_events_first(parts, changes, {}, [parts, changes, reply](const Result<void>& ready) {
             if (!ready) return reply_on_loop(parts, {}, not_erased(ready.error()), reply);
-            const auto outcomes = parts.profiles.apply(*changes, parts.clock.utc());
-            if (!outcomes) return reply_on_loop(parts, {}, not_written(), reply);
             Effects effects;
-            effects.note(parts, changes->front(), outcomes->front());
+            const auto outcomes = write_changes(parts, *changes, parts.clock.utc(), effects);
+            if (!outcomes) {
+                HttpResponse failed = effects.changed.empty() ? not_written() : not_forgotten();
+                return reply_on_loop(parts, std::move(effects), std::move(failed), reply);
+            }
             reply_on_loop(parts, std::move(effects), response_to(outcomes->front()), reply);
         });
     });

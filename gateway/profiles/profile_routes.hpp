@@ -37,13 +37,21 @@ struct ProfileParts {
     const Clock& clock;
     // On loop, before the answer: these led to nobody before, or may have.
     std::function<void(const std::string& id, const std::vector<std::string>& alias_keys)> arrived;
+    // On `writer`: the platform has sent these, or they are not here any more.
+    std::function<void(const std::vector<std::string>& ids)> came;
     // On loop, before the answer: the vault has forgotten these.
     std::function<void(const std::string& alias_key)> forgotten;
+    // On `writer`: nothing that events have told of these is shown any longer. Returns which of them events
+    // had found to be one, with all names of each.
+    std::function<std::vector<std::vector<std::string>>(const std::vector<std::string>& alias_keys)> forget;
+    // On `writer`: and a power cut does not bring it back.
+    std::function<Result<void>()> keep_forgotten;
     // Takes these persons out of the events that wait (EventErasure::erase). Any thread; `done` on any.
     std::function<void(std::vector<std::string> alias_keys, std::function<void(Result<void>)> done)>
         erase_events;
-    // All names of whom these are: events may have found more (LivePictures). Any thread.
-    std::function<std::vector<std::string>(std::vector<std::string> alias_keys)> joined;
+    // All names of whom these are: events may have found more (LivePictures), up to the last one that is
+    // durable. On `writer`; fails with full, io.
+    std::function<Result<std::vector<std::string>>(std::vector<std::string> alias_keys)> joined;
     // The platform says that these are one person, the first one's. Any thread.
     std::function<void(const std::vector<std::string>& alias_keys)> join;
     // The platform says that these are two persons: what events had found to be one parts. Any thread.

@@ -4,14 +4,18 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <utility>
 
+#include "devices/pseudonym.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/persons.hpp"
 
 namespace touchpoint::gateway {
 namespace {
+
+constexpr std::size_t heard_at_once = 64;  // of each kind, by one handler of loop
 
 using store::ProfileChange;
 using store::ProfileOutcome;
@@ -69,22 +73,57 @@ std::string members_of(const ProfileOutcome& outcome, std::string_view word) {
     return out;
 }
 
-// Everybody whom the change erases, by all names that lead to him now.
-Result<std::vector<std::string>> names_of(const ProfileParts& parts, const ProfileChange& change) {
+// What stands behind the prefix in the id of a provisional profile; empty: it is another id.
+std::string provisional_name(std::string_view id) {
+    if (!id.starts_with(provisional_prefix)) return {};
+    id.remove_prefix(provisional_prefix.size());
+    return devices::is_pseudonym(id) ? std::string(id) : std::string();
+}
+
+// Everybody whom the change erases, by all names that lead to him now. Of a provisional profile the platform
+// may have made one of its own: then the change is to that one, for all of him is to go.
+Result<std::vector<std::string>> names_of(const ProfileParts& parts, ProfileChange& change) {
+    using Kind = store::ProfileLook::Kind;
     std::vector<std::string> names;
-    const auto* wanted = std::get_if<store::ProfileErase>(&change);
+    auto* wanted = std::get_if<store::ProfileErase>(&change);
     if (wanted == nullptr) return names;
+    const UtcTime now = parts.clock.utc();
     for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
-    const auto held = parts.profiles.by_id(wanted->id, parts.clock.utc());
+    auto held = parts.profiles.by_id(wanted->id, now);
     if (!held) return held.error();
+    if (std::string name = provisional_name(wanted->id); !name.empty()) {
+        auto whose = parts.profiles.by_alias(name, now);
+        if (!whose) return whose.error();
+        if (whose->kind != Kind::found) {
+            names.push_back(std::move(name));
+        } else if (held->kind == Kind::missing) {
+            wanted->id = whose->profile.id;
+            held = std::move(whose);
+        }
+    }
     for (const store::Alias& alias : held->profile.aliases) names.push_back(alias.key);
     // Names that only events know belong to him, too, unless the platform has them as somebody else.
-    for (std::string& name : parts.joined(names)) {
+    auto joined = parts.joined(names);
+    if (!joined) return joined.error();
+    for (std::string& name : *joined) {
         if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-        const auto whose = parts.profiles.by_alias(name, parts.clock.utc());
+        const auto whose = parts.profiles.by_alias(name, now);
         if (!whose) return whose.error();
-        if (whose->kind != store::ProfileLook::Kind::found) names.push_back(std::move(name));
+        if (whose->kind != Kind::found) names.push_back(std::move(name));
     }
+    return names;
+}
+
+Result<std::vector<std::string>> names_of_all(const ProfileParts& parts,
+                                              std::vector<ProfileChange>& changes) {
+    std::vector<std::string> names;
+    for (ProfileChange& change : changes) {
+        auto more = names_of(parts, change);
+        if (!more) return more.error();
+        std::move(more->begin(), more->end(), std::back_inserter(names));
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
 }
 
@@ -97,6 +136,14 @@ Result<void> name_all(const ProfileParts& parts, std::vector<ProfileChange>& cha
             std::get<store::ProfileErase>(change).aliases.push_back({std::move(name), {}});
     }
     return {};
+}
+
+std::vector<std::string> erased_names(std::span<const ProfileChange> changes) {
+    std::vector<std::string> names;
+    for (const ProfileChange& change : changes)
+        if (const auto* erase = std::get_if<store::ProfileErase>(&change))
+            for (const store::Alias& alias : erase->aliases) names.push_back(alias.key);
+    return names;
 }
 
 std::vector<std::string> aliases_of(const ProfileParts& parts, const std::string& id) {
@@ -121,6 +168,15 @@ HttpResponse not_written() {
     response.headers.emplace_back("Retry-After", "10");
     return response;
 }
+
+HttpResponse not_forgotten() {
+    HttpResponse response = problem(
+        503, "store-io", "he is erased, but what he did here is not off the disk yet; send the same again");
+    response.headers.emplace_back("Retry-After", "10");
+    return response;
+}
+
+std::string_view type_of(const ProfileOutcome& refused) { return told(refused).word; }
 
 HttpResponse response_to(const ProfileOutcome& outcome) {
     const Words said = told(outcome);
@@ -165,12 +221,12 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
         for (const std::string& id : merge->from) {
             changed.push_back(parts.profiles.reference(id));
             if (!id.starts_with(provisional_prefix)) continue;
-            // Only this store knows him, by one name: from now on it is one of the survivor's.
-            std::vector<std::string> names = aliases_of(parts, outcome.id);
+            // Only this store knows him, by one name: from now on it goes with one of the survivor's. With
+            // all of them it would tie those to each other, too, whoever the platform gives them to later.
+            const std::vector<std::string> names = aliases_of(parts, outcome.id);
             if (names.empty()) continue;
-            names.push_back(id.substr(provisional_prefix.size()));
-            parts.join(names);
-            changed.push_back(names.back());
+            changed.push_back(id.substr(provisional_prefix.size()));
+            parts.join({names.front(), changed.back()});
         }
     if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change))
         for (const std::string& id : undone->ids) {
@@ -186,33 +242,76 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
     for (const store::Alias& alias : look->profile.aliases) changed.push_back(alias.key);
 }
 
-void hear_on_loop(const ProfileParts& parts, const Effects& effects) {
-    for (const auto& [id, keys] : effects.arrived) parts.arrived(id, keys);
-    for (const std::string& key : effects.forgotten) parts.forgotten(key);
-    if (!effects.changed.empty()) parts.changed(effects.changed);
+Result<std::vector<ProfileOutcome>> write_changes(const ProfileParts& parts,
+                                                  std::span<const ProfileChange> changes, UtcTime now,
+                                                  Effects& effects) {
+    // Before, so that nobody writes down meanwhile what the transaction takes off the disk.
+    const std::vector<std::string> names = erased_names(changes);
+    std::vector<std::vector<std::string>> links;
+    if (!names.empty()) links = parts.forget(names);
+    auto outcomes = parts.profiles.apply(changes, now);
+    if (!outcomes) {
+        // Whoever says it again means all of his names.
+        for (const auto& link : links) parts.join(link);
+        return outcomes;
+    }
+    const std::size_t came_before = effects.arrived.size();
+    const std::size_t forgotten_before = effects.forgotten.size();
+    for (std::size_t i = 0; i < changes.size(); ++i) effects.note(parts, changes[i], (*outcomes)[i]);
+    std::vector<std::string> came;
+    for (std::size_t i = came_before; i < effects.arrived.size(); ++i)
+        came.push_back(effects.arrived[i].first);
+    if (!came.empty()) parts.came(came);
+    const std::vector<std::string> forgotten(
+        effects.forgotten.begin() + static_cast<std::ptrdiff_t>(forgotten_before), effects.forgotten.end());
+    // Again: an event may have come in between.
+    if (!forgotten.empty()) parts.forget(forgotten);
+    const bool erases = std::any_of(changes.begin(), changes.end(), [](const ProfileChange& change) {
+        return std::holds_alternative<store::ProfileErase>(change);
+    });
+    if (!erases) return outcomes;
+    if (const auto kept = parts.keep_forgotten(); !kept) return kept.error();
+    return outcomes;
+}
+
+namespace {
+
+void hear_from(const ProfileParts& parts, const std::shared_ptr<const Effects>& effects, std::size_t at,
+               const std::function<void()>& then) {
+    boost::asio::post(parts.loop, [parts, effects, at, then] {
+        const auto some = [at](const auto& list) {
+            const auto begin = std::min(at, list.size());
+            return std::span(list).subspan(begin, std::min(heard_at_once, list.size() - begin));
+        };
+        for (const auto& [id, keys] : some(effects->arrived)) parts.arrived(id, keys);
+        for (const std::string& key : some(effects->forgotten)) parts.forgotten(key);
+        if (const auto keys = some(effects->changed); !keys.empty())
+            parts.changed({keys.begin(), keys.end()});
+        const std::size_t last =
+            std::max({effects->arrived.size(), effects->forgotten.size(), effects->changed.size()});
+        if (at + heard_at_once < last) return hear_from(parts, effects, at + heard_at_once, then);
+        if (then) then();
+    });
+}
+
+}  // namespace
+
+void hear_on_loop(const ProfileParts& parts, Effects effects, const std::function<void()>& then) {
+    hear_from(parts, std::make_shared<const Effects>(std::move(effects)), 0, then);
 }
 
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply) {
-    auto held = std::make_shared<std::pair<Effects, HttpResponse>>(std::move(effects), std::move(response));
-    boost::asio::post(parts.loop, [parts, held, reply] {
-        hear_on_loop(parts, held->first);
-        reply(std::move(held->second));
-    });
+    const auto held = std::make_shared<HttpResponse>(std::move(response));
+    hear_on_loop(parts, std::move(effects), [held, reply] { reply(std::move(*held)); });
 }
 
 void erase_events_first(const ProfileParts& parts, const Changes& changes, std::vector<std::string> done,
                         const GoOn& go_on) {
-    std::vector<std::string> names;
-    for (const ProfileChange& change : *changes) {
-        auto more = names_of(parts, change);
-        if (!more) return go_on(more.error());
-        names.insert(names.end(), more->begin(), more->end());
-    }
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+    const auto names = names_of_all(parts, *changes);
+    if (!names) return go_on(names.error());
+    if (std::includes(done.begin(), done.end(), names->begin(), names->end()))
         return go_on(name_all(parts, *changes));
-    parts.erase_events(names, [parts, changes, names, go_on](const Result<void>& erased) {
+    parts.erase_events(*names, [parts, changes, names = *names, go_on](const Result<void>& erased) {
         if (!erased) return go_on(erased);
         const bool posted = parts.writer.post(
             [parts, changes, names, go_on] { erase_events_first(parts, changes, names, go_on); });
@@ -223,24 +322,18 @@ void erase_events_first(const ProfileParts& parts, const Changes& changes, std::
 Result<void> erase_events_now(const ProfileParts& parts, std::vector<ProfileChange>& changes,
                               std::chrono::milliseconds patience) {
     for (std::vector<std::string> done;;) {
-        std::vector<std::string> names;
-        for (const ProfileChange& change : changes) {
-            auto more = names_of(parts, change);
-            if (!more) return more.error();
-            names.insert(names.end(), more->begin(), more->end());
-        }
-        std::sort(names.begin(), names.end());
-        names.erase(std::unique(names.begin(), names.end()), names.end());
-        if (std::includes(done.begin(), done.end(), names.begin(), names.end()))
+        auto names = names_of_all(parts, changes);
+        if (!names) return names.error();
+        if (std::includes(done.begin(), done.end(), names->begin(), names->end()))
             return name_all(parts, changes);
         // Shared by whoever is told and this thread, which may have given up by then.
         const auto told = std::make_shared<std::promise<Result<void>>>();
         auto answer = told->get_future();
-        parts.erase_events(names, [told](const Result<void>& erased) { told->set_value(erased); });
+        parts.erase_events(*names, [told](const Result<void>& erased) { told->set_value(erased); });
         if (answer.wait_for(patience) != std::future_status::ready)
             return fail(Errc::timed_out, "the events are not changed yet");
         if (const auto erased = answer.get(); !erased) return erased;
-        done = std::move(names);
+        done = std::move(*names);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,8 +26,11 @@ inline constexpr std::size_t profile_body_bytes_max =
 HttpResponse bad(std::string_view words);
 HttpResponse busy();
 HttpResponse not_written();
+HttpResponse not_forgotten();  // as write_changes() has it
 HttpResponse not_erased(const Error& why);
 HttpResponse response_to(const store::ProfileOutcome& outcome);
+// The problem's.
+std::string_view type_of(const store::ProfileOutcome& refused);
 // One result of many; `place`: its beginning.
 std::string line_of(const std::string& place, const store::ProfileOutcome& outcome);
 
@@ -44,9 +48,15 @@ struct Effects {
     void note_changed(const ProfileParts& parts, const store::ProfileChange& change,
                       const store::ProfileOutcome& outcome);
 };
-// On loop.
-void hear_on_loop(const ProfileParts& parts, const Effects& effects);
-// On any thread.
+// One transaction, with what follows from it for what events have told of these persons; what loop is to hear
+// is added to `effects`. Fails as Profiles::apply does, and then nothing is written; or, when `effects` tells
+// of changes, because a picture of somebody erased cannot be taken off the disk: the same again does that.
+// REQUIRES: on the writer
+Result<std::vector<store::ProfileOutcome>> write_changes(const ProfileParts& parts,
+                                                         std::span<const store::ProfileChange> changes,
+                                                         UtcTime now, Effects& effects);
+// On any thread. Loop hears a few at a time, and has its turn in between; `then`: on loop, behind the last.
+void hear_on_loop(const ProfileParts& parts, Effects effects, const std::function<void()>& then = {});
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply);
 
 using Changes = std::shared_ptr<std::vector<store::ProfileChange>>;

@@ -122,8 +122,9 @@ class Shop:
                  lambda: self.broker.check() or socket.create_connection(("127.0.0.1", self.broker_port), 1).close() is None)
 
     def start_platform(self):
-        """Nothing is written: the platform is not what is measured."""
-        self.platform = Program("platform", self.folder, [self.build / "tools/platform/platform", "--listen",
+        """Nothing is written: the platform is not what is measured. It is another machine in a shop, so here it gets what
+        the gateway leaves of the cores."""
+        self.platform = Program("platform", self.folder, ["nice", "-n", "19", self.build / "tools/platform/platform", "--listen",
                                                           f"127.0.0.1:{self.platform_port}"])
 
     def summary(self):

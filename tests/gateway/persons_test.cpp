@@ -302,6 +302,110 @@ TEST_F(PersonsTest, AnErasureTakesTheNamesAlongThatOnlyEventsKnow) {
     EXPECT_THAT(read("card:3"), AllOf(HasSubstr("\"id\":\"c-3\""), Not(HasSubstr("tea"))));
 }
 
+// Nobody has read it yet, and what lies in the journal is followed only after the events were erased.
+TEST_F(PersonsTest, AnErasureTakesNamesAlongThatNobodyHasFollowedYet) {
+    put("c-1", 1, "card:1");
+    const auto say = [&](const std::string& name) {
+        told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", name);
+    };
+    say("email:a@b.example");
+    on_erase_events_ = [&] {
+        on_erase_events_ = {};
+        say("phone:+491");
+    };
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200u);
+    for (const char* name : {"card:1", "email:a@b.example", "phone:+491"})
+        EXPECT_THAT(erased_, testing::Contains(names_.pseudonym(devices::normalise(name)))) << name;
+}
+
+// The id that a read of him gives.
+TEST_F(PersonsTest, WhoOnlyEventsKnowIsErasedByHisId) {
+    for (const char* card : {"card:7", "card:8"}) {
+        viewed(card, "tea");
+        const std::string name = names_.pseudonym(devices::normalise(card));
+        const std::string local = "local." + name;
+        EXPECT_THAT(read(local, "operation"), HasSubstr("\"provisional\":true"));
+        ASSERT_TRUE(pictures_->checkpoint());
+        if (card == std::string("card:7"))
+            EXPECT_EQ(ask("DELETE", "/v1/profiles/" + local).status, 200u);
+        else
+            EXPECT_THAT(ask("POST", "/v1/profiles/batch", R"({"op":"delete","id":")" + local + "\"}\n").body,
+                        HasSubstr("\"erased\""));
+        EXPECT_THAT(erased_, testing::Contains(name));
+        EXPECT_EQ(ask("GET", std::string("/v1/profiles/") + card).status, 410u);
+        EXPECT_EQ(ask("GET", "/v1/profiles/" + local).status, 410u);
+        EXPECT_THAT(ask("GET", "/v1/erasures").body, HasSubstr(profiles_->reference(local)));
+        EXPECT_FALSE(picture_rows_->get(name)->has_value());
+        EXPECT_EQ(pictures_->dirty(), 0u) << "a power cut after the answer brings nothing back";
+    }
+}
+
+// He is that one by now, as of one who was merged.
+TEST_F(PersonsTest, ThePlatformsProfileGoesWhenItIsErasedByTheIdThatWasProvisional) {
+    viewed("card:7", "tea");
+    put("c-7", 1, "card:7");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/" + local).status, 200u);
+    for (const std::string& name : {std::string("card:7"), std::string("c-7"), local})
+        EXPECT_EQ(ask("GET", "/v1/profiles/" + name).status, 410u) << name;
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/local.nobody").status, 200u);
+    EXPECT_THAT(erased_, Not(testing::Contains("nobody"))) << "no pseudonym";
+}
+
+// A link to each of its names would lead whoever gets one of them later back to it.
+TEST_F(PersonsTest, WhoIsGivenToAProfileDoesNotTieItsNamesToEachOther) {
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":1,"aliases":["card:1","card:2"]})").status, 201u);
+    viewed("card:7", "tea");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    EXPECT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":[")" + local + R"("]})").status, 200u);
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-2", R"({"version":1,"aliases":["card:2"]})").status, 201u);
+    EXPECT_THAT(read("card:2"), HasSubstr("\"id\":\"c-2\""));
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+}
+
+TEST_F(PersonsTest, AProfileWithoutANameCannotBeGivenOneWhomOnlyEventsKnow) {
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":1})").status, 201u);
+    put("c-2", 1, "card:2");
+    viewed("card:7", "tea");
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:7"));
+    const auto merge = [&](const std::string& from) {
+        return ask("POST", "/v1/profiles/c-1/merge", R"({"from":[)" + from + "]}");
+    };
+    const auto refused = merge("\"" + local + "\"");
+    EXPECT_EQ(refused.status, 409u);
+    EXPECT_THAT(refused.body, AllOf(HasSubstr("merge-conflict"), HasSubstr("no alias")));
+    EXPECT_THAT(read("card:7", "operation"), HasSubstr("\"provisional\":true"));
+    EXPECT_THAT(read(local, "operation"), HasSubstr("\"provisional\":true")) << "nothing is written";
+    EXPECT_EQ(merge("\"c-2\",\"" + local + "\"").status, 200u) << "together with somebody who has a name";
+    EXPECT_THAT(read("card:7"), HasSubstr("\"id\":\"c-1\""));
+    put("c-1", 2, "card:1");
+    EXPECT_EQ(merge("\"" + local + "\"").status, 200u) << "said again";
+}
+
+// A device can name whomever it likes in an event: what it reads then is its own event, and counts.
+TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
+    const auto status = [&](const std::string& name) {
+        return ask_as(till, "/v1/profiles/" + name, "pos/t1").status;
+    };
+    put("c-1", 1, "card:1");
+    viewed("card:7", "tea");
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u) << "he stands in the shop";
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:8");
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:8"), 200u) << "only an event says that it is c-1's";
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:1"), 200u);
+    int answered = 0;
+    for (; answered < 100; ++answered) {
+        const std::string guess = "card:guess" + std::to_string(answered);
+        viewed(guess, "x");
+        if (status(guess) != 200u) break;
+    }
+    EXPECT_EQ(answered, 58);
+    EXPECT_EQ(status("card:1"), 429u);
+    clock_.advance(std::chrono::minutes(6));
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u);
+}
+
 TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {
     viewed("card:1", "one");
     EXPECT_THAT(read("card:1", "operation"), HasSubstr("provisional"));

@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstdint>
+#include <future>
+
 #include "config/mappings.hpp"
 #include "tests/gateway/profile_shop.hpp"
 #include "tests/support/wait.hpp"
@@ -27,7 +32,10 @@ class ProfileFeedShopTest : public ProfileShop {
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
+                [](const std::vector<std::string>&) {},
                 [](const std::string&) {},
+                [](const std::vector<std::string>&) { return std::vector<std::vector<std::string>>(); },
+                [] { return Result<void>(); },
                 [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
@@ -105,6 +113,108 @@ TEST_F(ProfileFeedShopTest, AnErasureInTheFeedReachesTheEventsThatWait) {
     EXPECT_TRUE(write(lines, {}).stored);
     EXPECT_THAT(erased_, testing::Each(names_.pseudonym(devices::normalise("card:1"))));
     EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
+}
+
+TEST_F(ProfileFeedShopTest, AnErasureWithAnAliasThatCannotBeReadIsDoneAllTheSame) {
+    const auto write = writes();
+    const std::vector<std::string_view> lines = {
+        R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})",
+        R"({"op":"put","id":"c-2","version":1,"aliases":["card:2"]})",
+        R"({"op":"delete","id":"c-1","aliases":["nonsense","card:9",7]})",
+        R"({"op":"delete","id":"c-2","version":"soon","aliases":"card:2"})",
+    };
+    const auto written = write(lines, {});
+    EXPECT_TRUE(written.stored);
+    EXPECT_EQ(written.refused, 4u) << "parts of two lines";
+    for (const char* name : {"c-1", "card:1", "card:9", "c-2", "card:2"})
+        EXPECT_EQ(ask("GET", std::string("/v1/profiles/") + name).status, 410) << name;
+    EXPECT_EQ(ask("POST", "/v1/profiles/batch", std::string(lines[2]) + "\n").body.find("\"erased\""),
+              std::string::npos)
+        << "whoever is answered is told what is wrong";
+}
+
+// The survivor is not here: those whom it is made of are not what they were, and the platform is asked.
+TEST_F(ProfileFeedShopTest, AMergeIntoSomebodyWhoIsNotHereLeavesNoStranger) {
+    const auto write = writes();
+    const std::vector<std::string_view> lines = {
+        R"({"op":"put","id":"c-1","version":1,"aliases":["card:1"]})",
+        R"({"op":"merge","id":"c-9","from":["c-1","c-8"]})"};
+    const auto written = write(lines, {});
+    EXPECT_TRUE(written.stored);
+    EXPECT_EQ(written.refused, 1u);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 404);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 404);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, HasSubstr("card:1"));
+    EXPECT_EQ(profiles_->stats().profiles, 0u);
+}
+
+TEST_F(ProfileFeedShopTest, ErasuresThatFollowOnEachOtherGoTogether) {
+    auto own = parts();
+    int erasures = 0;
+    own.erase_events = [&](const std::vector<std::string>&, const std::function<void(Result<void>)>& done) {
+        ++erasures;
+        done({});
+    };
+    std::vector<std::string> texts;
+    for (int i = 0; i < 100; ++i)
+        texts.push_back(R"({"op":"delete","id":"c-)" + std::to_string(i) + R"(","aliases":["card:)" +
+                        std::to_string(i) + "\"]}");
+    const std::vector<std::string_view> lines(texts.begin(), texts.end());
+    EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
+    EXPECT_EQ(erasures, 2) << "64 of them, and the rest";
+    EXPECT_EQ(profiles_->stats().erasures, 100u);
+}
+
+// Loop has devices and tills to answer.
+TEST_F(ProfileFeedShopTest, LoopHearsOfManyChangesAFewAtATime) {
+    auto own = parts();
+    std::size_t at_once = 0, most = 0, all = 0;
+    own.arrived = [&](const std::string&, const std::vector<std::string>&) {
+        ++all;
+        most = std::max(most, ++at_once);
+    };
+    std::vector<std::string> texts;
+    for (int i = 0; i < 500; ++i)
+        texts.push_back(R"({"op":"put","id":"c-)" + std::to_string(i) + R"(","version":1})");
+    const std::vector<std::string_view> lines(texts.begin(), texts.end());
+    std::promise<void> done;
+    const std::function<void()> turn = [&] {
+        at_once = 0;
+        if (all == texts.size()) return done.set_value();
+        boost::asio::post(loop_.loop(), turn);
+    };
+    boost::asio::post(loop_.loop(), turn);
+    EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
+    done.get_future().get();
+    EXPECT_LE(most, 64u);
+}
+
+// Each erasure of somebody of whom nothing is here once stood on the stack of the one before.
+TEST_F(ProfileFeedShopTest, ABatchOfManyErasuresTakesNoStack) {
+    auto own = parts();
+    std::uintptr_t lowest = UINTPTR_MAX, highest = 0;
+    own.joined = [&](std::vector<std::string> keys) {
+        const char here = 0;
+        lowest = std::min(lowest, reinterpret_cast<std::uintptr_t>(&here));
+        highest = std::max(highest, reinterpret_cast<std::uintptr_t>(&here));
+        return keys;
+    };
+    gateway::HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/profiles/batch";
+    for (int i = 0; i < 50; ++i) {
+        const std::string n = std::to_string(i);
+        request.body += R"({"op":"put","id":"c-)" + n + "\",\"version\":1}\n" + R"({"op":"delete","id":"d-)" +
+                        n + "\"}\n";
+    }
+    std::promise<unsigned> status;
+    const auto routes = gateway::profile_routes(own);
+    loop_.on_loop([&] {
+        routes.front().handler(request, [&](const gateway::HttpResponse& r) { status.set_value(r.status); });
+    });
+    EXPECT_EQ(status.get_future().get(), 200u);
+    EXPECT_EQ(profiles_->stats().erasures, 50u);
+    EXPECT_LT(highest - lowest, 4096u);
 }
 
 TEST_F(ProfileFeedShopTest, WhoWasShownAtATillAndIsNotHereIsFetchedAndAStrangerIsAskedForOnce) {

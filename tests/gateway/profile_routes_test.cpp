@@ -133,6 +133,23 @@ TEST_F(ProfileRoutesTest, AnErasureTakesThePersonOutOfTheEventsBeforeTheCacheFor
                                                        names_.pseudonym({"card", "7"})));
 }
 
+TEST_F(ProfileRoutesTest, NobodyIsErasedWhoseNamesCannotBeReadAndNoAnswerComesBeforeThePictureIsGone) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    log_read_ = fail(Errc::io, "broken");
+    EXPECT_THAT(ask("DELETE", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("\"status\":503"), HasSubstr("store-io"), HasSubstr("nothing of this was")));
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 200);
+    EXPECT_THAT(erased_, testing::IsEmpty());
+    log_read_ = {};
+    picture_rows_written_ = fail(Errc::io, "broken");
+    EXPECT_THAT(ask("DELETE", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("\"status\":503"), HasSubstr("send the same again")));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 503) << "not done by being said again";
+    picture_rows_written_ = {};
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 410);
+}
+
 TEST_F(ProfileRoutesTest, ANameThatComesToAProfileWhileItIsErasedIsErasedWithIt) {
     ask("PUT", "/v1/profiles/c-1", jane);
     on_erase_events_ = [&] {
@@ -320,6 +337,35 @@ TEST_F(ProfileRoutesTest, WhoAsksForManyUnknownOnesIsNotAnsweredForAWhileHitsInc
         404u);
     EXPECT_EQ(ask_as({Role::device}, "/v1/profiles/c-1", "kiosk/k7").status, 429u)
         << "each of them was a miss";
+}
+
+// A list that ends in somebody known is answered, and is no way to try names for nothing.
+TEST_F(ProfileRoutesTest, NamesThatNobodyKnowsCountAlsoInAListThatIsAnswered) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const auto guess = [&](int number) {
+        const std::string n = std::to_string(number);
+        return ask_as({Role::device}, "/v1/profiles/lookup", "kiosk/k7",
+                      R"({"any":["card:a)" + n + R"(","card:b)" + n + R"(","card:c)" + n +
+                          R"(","card:2900000012345"]})")
+            .status;
+    };
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(guess(0), 200u) << "the same ones count once in a while";
+    int answered = 1;
+    while (answered < 100 && guess(answered) == 200) ++answered;
+    EXPECT_EQ(answered, 20);
+    EXPECT_EQ(guess(0), 429u);
+}
+
+TEST_F(ProfileRoutesTest, APatchThatDoesNotSayWhenKeepsTheTimeThatIsThere) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":42,"traits":{"tier":"platinum"}})").status, 200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body,
+                AllOf(HasSubstr("platinum"), HasSubstr(R"("updated":"2026-09-21T08:00:00.000Z")")));
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":43,"updated":"2026-09-22T08:00:00Z"})").status,
+              200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body, HasSubstr(R"("updated":"2026-09-22T08:00:00.000Z")"));
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":44,"updated":null})").status, 200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/c-1").body, Not(HasSubstr("updated")));
 }
 
 TEST_F(ProfileRoutesTest, WhatIsAskedWronglyIsSaid) {

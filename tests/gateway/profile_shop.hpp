@@ -61,18 +61,31 @@ class ProfileShop : public testing::Test {
                 clock_,
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
-                    persons_->came(id, clock_.utc());
                 },
-                [this](const std::string& key) {
-                    pictures_->forget(std::vector{key});
-                    forgotten_.push_back(key);
+                [this](const std::vector<std::string>& ids) {
+                    for (const std::string& id : ids) persons_->came(id, clock_.utc());
+                },
+                [this](const std::string& key) { forgotten_.push_back(key); },
+                [this](const std::vector<std::string>& keys) {
+                    std::vector<std::vector<std::string>> links;
+                    for (const std::string& key : keys) links.push_back(pictures_->joined_with(key));
+                    pictures_->forget(keys);
+                    return links;
+                },
+                [this]() -> Result<void> {
+                    if (!picture_rows_written_) return picture_rows_written_;
+                    return pictures_->checkpoint();
                 },
                 [this](std::vector<std::string> keys, std::function<void(Result<void>)> done) {
                     if (on_erase_events_) on_erase_events_();
                     erased_.insert(erased_.end(), keys.begin(), keys.end());
                     done(events_erased_);
                 },
-                [this](std::vector<std::string> keys) { return pictures_->all_names(std::move(keys)); },
+                [this](std::vector<std::string> keys) -> Result<std::vector<std::string>> {
+                    if (!log_read_) return log_read_.error();
+                    if (const auto read = pictures_->follow(); !read) return read.error();
+                    return pictures_->all_names(std::move(keys));
+                },
                 [this](const std::vector<std::string>& keys) { EXPECT_TRUE(pictures_->join(keys)); },
                 [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
                     EXPECT_TRUE(pictures_->part(ones, others));
@@ -200,6 +213,9 @@ class ProfileShop : public testing::Test {
     // Of the events' erasure, which comes first: whom, how it ends, and what happens meanwhile.
     std::vector<std::string> erased_;
     Result<void> events_erased_;
+    // And what stands before and after it.
+    Result<void> log_read_;
+    Result<void> picture_rows_written_;
     std::function<void()> on_erase_events_;
     std::vector<uplink::ProfileMapping> mappings_;
     std::vector<gateway::Route> routes_;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "gateway/profiles/miss_limits.hpp"
 
 namespace touchpoint::gateway {
@@ -59,15 +62,39 @@ TEST(WantedTest, AListOfNoneRemembersNobody) {
 TEST(MissLimitsTest, MissesComeBackWithTimeAndTheTableIsBounded) {
     MissLimits limits(60);
     SteadyTime now{std::chrono::hours(1)};
-    limits.missed("k7", 60, now);
+    limits.missed("k7", std::vector<std::string>(60, "a"), false, now);
     EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(1));
     EXPECT_EQ(limits.wait("t1", now), std::chrono::seconds(0));
-    limits.missed("k7", 10, now);
+    limits.missed("k7", std::vector<std::string>(10, "a"), false, now);
     EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(11));
     now += std::chrono::seconds(11);
     EXPECT_EQ(limits.wait("k7", now), std::chrono::seconds(0));
-    for (std::size_t i = 0; i < 2 * MissLimits::askers_max; ++i) limits.missed(std::to_string(i), 1, now);
+    for (std::size_t i = 0; i < 2 * MissLimits::askers_max; ++i)
+        limits.missed(std::to_string(i), {"a"}, false, now);
     EXPECT_EQ(limits.size(), MissLimits::askers_max);
+}
+
+TEST(MissLimitsTest, ANameThatIsAnsweredAllTheSameCountsOnceInAWhileForEachAskerAndThatTableIsBoundedToo) {
+    MissLimits limits(1);
+    SteadyTime now{std::chrono::hours(1)};
+    const auto free = [&](const std::string& asker) {
+        const SteadyTime later = now + MissLimits::counts_again;  // misses are back, and more than these
+        return limits.wait(asker, later - std::chrono::seconds(1)) == std::chrono::seconds(0);
+    };
+    limits.missed("k7", {"a", "a"}, true, now);
+    EXPECT_TRUE(free("k7")) << "one";
+    for (int i = 0; i < 100; ++i) limits.missed("k7", {"a"}, true, now);
+    EXPECT_TRUE(free("k7"));
+    limits.missed("t1", std::vector<std::string>(100, "a"), false, now);
+    EXPECT_FALSE(free("t1"));
+    now += MissLimits::counts_again;
+    for (int i = 0; i < 10; ++i) limits.missed("k7", {"a"}, true, now);
+    EXPECT_TRUE(free("k7")) << "one again";
+    for (std::size_t i = 0; i < MissLimits::counted_max; ++i)
+        limits.missed("t2", {std::to_string(i)}, true, now);
+    EXPECT_GT(limits.wait("k7", now), std::chrono::seconds(0));
+    limits.missed("k7", {"a"}, true, now);
+    EXPECT_GT(limits.wait("k7", now), std::chrono::seconds(60)) << "forgotten, and counted anew";
 }
 
 }  // namespace
