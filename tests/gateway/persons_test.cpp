@@ -174,6 +174,7 @@ TEST_F(PersonsTest, ARefusalStaysUntilThePlatformHasItOrTellsOfALaterDecision) {
     EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
     clock_.advance(std::chrono::hours(1));
     put("c-1", 2, "card:1", R"(,"updated":")" + to_rfc3339(clock_.utc()) + "\"");
+    clock_.advance(std::chrono::seconds(1));
     viewed("card:1", "milk");
     EXPECT_THAT(read("card:1"), Not(HasSubstr("milk"))) << "its updated says nothing of that event";
     EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1")
