@@ -133,6 +133,17 @@ TEST_F(ProfileFeedShopTest, AnErasureWithAnAliasThatCannotBeReadIsDoneAllTheSame
         << "whoever is answered is told what is wrong";
 }
 
+TEST_F(ProfileFeedShopTest, WhatIsRefusedIsLoggedOnceAPageAndNamesNobody) {
+    const std::vector<std::string_view> lines = {R"({"op":"patch","id":"c-1","version":1})",
+                                                 R"({"op":"put","id":"c-2","aliases":["card:2"]})", "jane"};
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(uplink::write_mapped(nullptr, lines, clock_.utc(), {}, writes()).refused, 3u);
+    const std::string logged = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(logged, AllOf(HasSubstr("lines about profiles are passed over refused=3"),
+                              Not(HasSubstr("c-1")), Not(HasSubstr("card")), Not(HasSubstr("jane"))));
+    EXPECT_EQ(std::count(logged.begin(), logged.end(), '\n'), 1);
+}
+
 // The survivor is not here: those whom it is made of are not what they were, and the platform is asked.
 TEST_F(ProfileFeedShopTest, AMergeIntoSomebodyWhoIsNotHereLeavesNoStranger) {
     const auto write = writes();
