@@ -145,7 +145,7 @@ struct Shape {
 };
 
 // A withdrawal that nobody can obey must not be answered as if it were. Its bytes are `whole`.
-Item with_consent_checked(Item item, const Decoded& out, std::string_view whole) {
+Item with_consent_checked(Item item, const Decoded& out, std::string_view whole, bool data_is_whole = false) {
     const Report* report = std::get_if<Report>(&item);
     if (report == nullptr) return item;
     if (!is_consent(out.name, report->type)) return item;
@@ -153,7 +153,7 @@ Item with_consent_checked(Item item, const Decoded& out, std::string_view whole)
     const auto said = read_consent(report->base64 ? std::string_view() : std::string_view(report->data));
     if (const auto* mistake = std::get_if<ConsentMistake>(&said)) {
         problem = reject(Problem::bad_consent, std::string(mistake->words), whole);
-        const bool enveloped = !report->type.empty();  // its members stand in `data`
+        const bool enveloped = !report->type.empty() && !data_is_whole;  // its members stand in `data`
         if (!mistake->member.empty())
             problem->pointer = std::string(enveloped ? "/data/" : "/") + std::string(mistake->member);
     } else if (report->customer.empty() && report->session.empty()) {
@@ -220,7 +220,7 @@ void decode_event(Decoded& out, const store::Incoming& message, const DecodeOpti
 
     if (!shape.cloudevents && !property(message, "specversion").empty()) {
         out.items.push_back(
-            with_consent_checked(binary_cloudevent(message, own_source), out, message.payload));
+            with_consent_checked(binary_cloudevent(message, own_source), out, message.payload, true));
         return;
     }
     if (const auto fault = validate_json(payload)) {

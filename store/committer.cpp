@@ -53,6 +53,9 @@ bool EventStore::Impl::wait_for_work(Work& work) {
     work.consumers = positions_.take_changed(oldest_);
     work.positions = positions_.all();
     work.followed = followed_;
+    // Room for what comes now is worth more than a picture after a power cut.
+    if (blocked_ || closed_ || shedding_)
+        for (const Stream stream : all_streams) work.followed[stream] = ~Sequence{0};
     work.let_go = std::exchange(follower_moved_, false);
     const std::lock_guard readers(source_->mutex);
     work.gaps.assign(source_->gaps.begin() + static_cast<std::ptrdiff_t>(gaps_taken_), source_->gaps.end());
@@ -281,6 +284,7 @@ void EventStore::Impl::keep_identities(std::vector<Identity>& fresh) {
 
 void EventStore::Impl::put_back(Work&& work, std::chrono::milliseconds retry_in) {
     const std::lock_guard lock(mutex_);
+    follower_moved_ = follower_moved_ || work.let_go;
     for (Part& part : waiting_.parts) part.events += work.events.size();
     std::move(waiting_.parts.begin(), waiting_.parts.end(), std::back_inserter(work.parts));
     std::move(waiting_.events.begin(), waiting_.events.end(), std::back_inserter(work.events));

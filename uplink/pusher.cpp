@@ -42,6 +42,9 @@ Join joiner(const PushOptions& options, const Pusher::Parts& parts) {
 }
 
 // What is being sent, until it is settled: the compressed bytes, and which items they are.
+// Persons change all the time while the platform sends many: what was read a moment ago is sent then.
+constexpr int reads_anew_max = 3;
+
 struct Sending {
     Batch batch;  // without its body
     std::shared_ptr<const std::string> body;
@@ -66,7 +69,11 @@ class Pusher::Impl : public Errand {
 
     asio::awaitable<void> run() override {
         while (!stopping()) {
-            if (sending_ && (position_moved() || persons_changed())) sending_.reset();
+            const bool anew = sending_ && persons_changed() && reads_anew_ < reads_anew_max;
+            if (anew || (sending_ && position_moved())) {
+                sending_.reset();
+                ++reads_anew_;
+            }
             if (!sending_) {
                 const Schedule::Choice choice = schedule_.choose(waiting(), options_, parts_.clock.steady());
                 if (!choice.stream) {
@@ -77,6 +84,7 @@ class Pusher::Impl : public Errand {
                 if (!co_await read(*choice.stream)) co_await wait(options_.retry_first);
                 continue;
             }
+            reads_anew_ = 0;
             const Answer answer = co_await post();
             if (stopping()) break;
             const milliseconds pause = settle(answer);
@@ -305,6 +313,7 @@ class Pusher::Impl : public Errand {
     std::optional<Sending> sending_;
     unsigned failures_ = 0;  // since something was taken
     unsigned parked_in_row_ = 0;
+    int reads_anew_ = 0;  // since something was sent
     bool wakes_on_events_ = false;
     bool read_failed_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "store/keys.hpp"
@@ -110,7 +111,7 @@ Result<LivePictures::Cursor*> LivePictures::next_cursor(const PerStream<Sequence
 
 // What needs not be read again. REQUIRES: the lock
 void LivePictures::followed() {
-    if (dirty_ == 0) let_go(position_.numbers);
+    if (dirty_ == 0 && !writing_) let_go(position_.numbers);
 }
 
 void LivePictures::let_go(PerStream<Sequence> last) {
@@ -143,7 +144,8 @@ void LivePictures::take(const Told& told) {
                 absorb(whose.picture, picture);
                 changed(whose);
             }
-            if (picture.owner != person) picture.owned = now;
+            // A clock that was ahead when he was first known does not end his sessions.
+            if (picture.owner != person) picture.owned = std::max(now, entry(person).picture.begun);
             picture.owner = person;
             picture.changed = std::max(picture.changed, now);
             picture.epoch = position_.epoch;
@@ -174,20 +176,35 @@ bool LivePictures::is_forgotten(const Picture& session) {
 }
 
 Result<void> LivePictures::follow() {
-    for (;;) {
+    std::uint64_t place = folded();
+    for (int stood = 0; stood < follow_stood_max;) {
         const auto read = catch_up(events_at_once);
         if (!read) return read.error();
         if (*read) return {};
-        if (dirty() < dirty_max) continue;
-        if (const auto written = checkpoint(); !written) return written;
+        if (dirty() >= dirty_max)
+            if (const auto written = checkpoint(); !written) return written;
+        const std::uint64_t now = folded();
+        stood = now == place ? stood + 1 : 0;
+        // Those who were joined wait to be told: that is somebody else's to do.
+        if (stood > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        place = now;
     }
+    return fail(Errc::full, "too many links between customers wait to be told");
+}
+
+std::uint64_t LivePictures::folded() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t events = 0;
+    for (const Stream stream : followed_streams) events += position_.numbers[stream];
+    return events;
 }
 
 // What was stored before the platform spoke comes before its word.
 Result<void> LivePictures::join(const std::vector<std::string>& names) {
-    if (const auto read = follow(); !read) return read;
-    link(names);
-    return checkpoint();
+    const auto read = follow();
+    link(names);  // also when not all could be read: the platform's word is not said again
+    const auto written = checkpoint();
+    return read ? written : read;
 }
 
 void LivePictures::link(const std::vector<std::string>& names) {
@@ -332,6 +349,11 @@ void LivePictures::seen(std::span<const std::string> names, const Seen& seen) {
 
 void LivePictures::forget(std::span<const std::string> names) {
     const std::lock_guard lock(mutex_);
+    // Nobody is told of him any more.
+    std::erase_if(news_.joined, [&](const Joined& one) {
+        return std::find_first_of(one.names.begin(), one.names.end(), names.begin(), names.end()) !=
+               one.names.end();
+    });
     for (const std::string& name : names) {
         // Whoever was joined with him loses the link, not himself.
         for (const std::string& other : std::vector<std::string>(entry(name).picture.names)) {
@@ -357,9 +379,10 @@ void LivePictures::forget(std::span<const std::string> names) {
 
 // The others leave, together; who is in neither stays with the first ones.
 Result<void> LivePictures::part(std::span<const std::string> ones, std::span<const std::string> others) {
-    if (const auto read = follow(); !read) return read;
+    const auto read = follow();
     unlink(ones, others);
-    return checkpoint();
+    const auto written = checkpoint();
+    return read ? written : read;
 }
 
 void LivePictures::unlink(std::span<const std::string> ones, std::span<const std::string> others) {

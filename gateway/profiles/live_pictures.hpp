@@ -114,6 +114,7 @@ class LivePictures {
 
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
+    static constexpr int follow_stood_max = 5000;  // looks without progress, a millisecond each
 
     struct Cursor {
         std::unique_ptr<store::EventReader> reader;
@@ -125,6 +126,7 @@ class LivePictures {
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
     Result<bool> catch_up_some(std::uint64_t events_max);
     Result<Cursor*> next_cursor(const PerStream<Sequence>& ends, std::uint32_t events_max);
+    std::uint64_t folded() const;
     void forget_slices();
     void followed();
     void let_go(PerStream<Sequence> last);

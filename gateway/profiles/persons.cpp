@@ -146,7 +146,11 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
 }
 
 Result<Person> Persons::by_alias(const std::string& key, std::string_view text, UtcTime now) {
-    const auto followed = follow();
+    return by_alias_at(follow(), key, text, now);
+}
+
+Result<Person> Persons::by_alias_at(Result<bool> followed, const std::string& key, std::string_view text,
+                                    UtcTime now) {
     if (!followed) return followed.error();
     auto person = look_up(key, text, now);
     if (person) person->behind = !*followed;
@@ -201,7 +205,8 @@ void Persons::came(std::string_view id, UtcTime now) {
 
 Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcTime now) {
     Name name{"pseudonym/" + pseudonym, false};
-    const auto person = by_alias(pseudonym, {}, now);
+    // No touchpoint waits here: what a burst has brought is looked at first.
+    const auto person = by_alias_at(parts_.pictures.catch_up(leaving_waits_events_max), pseudonym, {}, now);
     if (!person || person->behind || person->look.kind == Kind::erased) return name;
     const bool found = person->look.kind == Kind::found;
     const bool may = consented(found ? person->look.profile.json : "{}", options_.purposes[stream],

@@ -64,6 +64,9 @@ class Persons {
     // A version of this profile has come: what it has seen is not held any longer.
     void came(std::string_view id, UtcTime now);
 
+    // Behind more than that an event leaves under the pseudonym. About a second.
+    static constexpr std::uint64_t leaving_waits_events_max = 100'000;
+
     // Under which name an event of `stream` leaves, and whether what stands behind the pseudonym may leave
     // with it where a destination asks for that.
     struct Name {
@@ -84,6 +87,8 @@ class Persons {
     Picture picture(const Whole& all, const store::Profile& survivor);
     // True: every durable event is in the pictures.
     Result<bool> follow();
+    Result<Person> by_alias_at(Result<bool> followed, const std::string& key, std::string_view text,
+                               UtcTime now);
     Result<Person> look_up(const std::string& key, std::string_view text, UtcTime now);
     Result<Person> complete(store::ProfileLook look, bool by_merged, UtcTime now);
     Result<Person> from_names(const std::vector<std::string>& names, const std::string& key,

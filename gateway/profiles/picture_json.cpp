@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -16,6 +18,9 @@ using devices::is_object;
 using devices::is_string;
 using devices::json_find;
 using devices::JsonMember;
+
+// Of a refusal of which nobody says when.
+constexpr UtcTime later_than_all{std::numeric_limits<std::int64_t>::max()};
 
 Sequence number_in(const std::vector<JsonMember>& members, std::string_view name) {
     const auto value = json_find(members, name);
@@ -75,8 +80,8 @@ std::string cart_json(const Picture& picture) {
 }
 
 std::string consent_json(const Picture::Consent& consent) {
-    std::string out =
-        "{\"state\":" + json_string(name(consent.state)) + ",\"since\":" + time_json(consent.since);
+    std::string out = "{\"state\":" + json_string(name(consent.state));
+    if (consent.since != later_than_all) out += ",\"since\":" + time_json(consent.since);
     if (consent.until) out += ",\"until\":" + time_json(*consent.until);
     return out + '}';
 }
@@ -87,7 +92,10 @@ bool is_later(std::string_view theirs, const Picture::Consent& ours) {
     const auto since = json_find(devices::json_members(theirs), "since");
     const auto time =
         since && is_string(*since) ? parse_rfc3339(devices::json_unescape(*since)) : std::nullopt;
-    return time && *time >= ours.since;
+    // The clock of a device that tells of a refusal may be years behind; when it came is our own.
+    const UtcTime ours_at =
+        ours.state == ConsentState::granted ? ours.since : std::max(ours.since, ours.mark.recorded);
+    return time && *time >= ours_at;
 }
 
 // Of each purpose the decision that was made last: here, or what the platform said.
@@ -141,10 +149,13 @@ void add_refusals(Picture& picture, std::string_view document) {
         };
         const auto state = consent_state_named(text("state"));
         if (!state || *state == ConsentState::granted) continue;
-        // What a touchpoint was told itself is newer, or is compared when it is read.
-        picture.consents.try_emplace(
-            devices::json_unescape(member.key),
-            Picture::Consent{*state, parse_rfc3339(text("since")).value_or(UtcTime{}), std::nullopt, {}});
+        // Without a time it is later than any grant.
+        const UtcTime since = parse_rfc3339(text("since")).value_or(later_than_all);
+        const auto [held, fresh] = picture.consents.try_emplace(devices::json_unescape(member.key),
+                                                                Picture::Consent{*state, since, {}, {}});
+        if (!fresh && held->second.since < since &&
+            (held->second.state == ConsentState::granted || held->second.mark.recorded.ms == 0))
+            held->second = {*state, since, {}, {}};
     }
 }
 

@@ -226,7 +226,10 @@ void ProfileDesk::stop() {
     beat_.cancel();
     // What is lost here is soon read again.
     writer_.post([this] { (void)profiles_.write_touches(); });
-    live_.post([this] { (void)pictures_.checkpoint(); });
+    // Who was joined and is not told yet is found again at the next start.
+    live_.post([this] {
+        if (merges_untold_->load() == 0 && pictures_.take_news().joined.empty()) (void)pictures_.checkpoint();
+    });
 }
 
 }  // namespace touchpoint::gateway

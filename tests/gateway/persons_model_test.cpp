@@ -96,10 +96,9 @@ class PlainEvents {
 
 class PersonsModelTest : public ProfileShop {
   protected:
-    void run(int steps, int compare_every) {
+    void run(int steps, int compare_every, unsigned otherwise) {
         const char* given = std::getenv("TOUCHPOINT_SEED");
-        const unsigned seed =
-            given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+        const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : otherwise;
         std::cout << "TOUCHPOINT_SEED=" << seed << '\n';
         random_.seed(seed);
         for (int i = 0; i < ids; ++i) references_[id_of(i)] = profiles_->reference(id_of(i));
@@ -135,6 +134,7 @@ class PersonsModelTest : public ProfileShop {
         if (dice < 93) return unmerge();
         if (dice < 96) return erase();
         if (dice < 99) {
+            (void)pictures_->take_news();  // the platform is told
             ASSERT_TRUE(pictures_->checkpoint());
             return;
         }
@@ -366,6 +366,14 @@ class PersonsModelTest : public ProfileShop {
                 << item << ' ' << quantity << '\n'
                 << json;
         }
+        // Whoever said no to the other of two profiles that are one person said it.
+        bool refused = false;
+        for (const std::string& name : want.names) {
+            const std::string id = profiles_model_.whose(name);
+            refused = refused || (!id.empty() && id != want.id && profiles_model_.live[id].json == "denied");
+        }
+        if (refused && consents.contains("analytics") && consents["analytics"].state == "granted")
+            consents["analytics"] = {"denied", consents["analytics"].ms};
         for (const auto& [purpose, consent] : consents) {
             // A "no" stays until the platform says numbers, or tells of a later decision.
             if (consent.ms <= updated && consent.state == "granted") continue;
@@ -391,12 +399,17 @@ constexpr int long_steps = 5'000;
 constexpr int long_steps = 100'000;
 #endif
 
-TEST_F(PersonsModelTest, ATillReadsWhatTheEventsAndThePlatformHaveSaid) { run(300, 7); }
+TEST_F(PersonsModelTest, ATillReadsWhatTheEventsAndThePlatformHaveSaid) {
+    run(300, 7, std::random_device{}());
+}
 
 // A test of its own for ctest (tests/CMakeLists.txt).
 class PersonsLongRun : public PersonsModelTest {};
 
-TEST_F(PersonsLongRun, ATillReadsWhatAHundredThousandStepsHaveSaid) { run(long_steps, 17); }
+TEST_F(PersonsLongRun, ATillReadsWhatAHundredThousandStepsHaveSaid) {
+    // The same one each time: what a long run finds must not stand in the way of somebody else's change.
+    run(long_steps, 17, 11);
+}
 
 }  // namespace
 }  // namespace touchpoint::tests
