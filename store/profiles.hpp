@@ -167,7 +167,7 @@ class Profiles {
             100'000;                          // then the oldest are forgotten; Cache::Options::erasures_bytes
         std::chrono::minutes touch_step{60};  // a read is written down when the last one is so long ago
     };
-    static constexpr std::size_t changes_max = 16;  // in one transaction: the committer waits for its lock
+    static constexpr std::size_t changes_max = 64;  // in one transaction: the committer waits for its lock
     static constexpr std::size_t json_bytes_max = 64u << 10;  // and of all that are kept to undo merges
     static constexpr std::size_t id_bytes_max = 128;
     static constexpr std::size_t aliases_max = 64;

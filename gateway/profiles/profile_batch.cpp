@@ -18,7 +18,6 @@ namespace {
 
 using store::ProfileChange;
 using store::ProfileOutcome;
-using store::Profiles;
 using Verdict = ProfileOutcome::Verdict;
 using Made = Read<ProfileChange>;
 
@@ -141,7 +140,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
     // The next lines that go into one transaction.
     void collect() {
         std::size_t bytes = 0;
-        for (; next_ < entries_.list.size() && changes_->size() < Profiles::changes_max &&
+        for (; next_ < entries_.list.size() && changes_->size() < changes_at_once &&
                bytes < transaction_bytes_max;
              ++next_) {
             const Entry& entry = entries_.list[next_];
@@ -234,7 +233,7 @@ class FeedLines {
                 continue;
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
-            const bool full = changes_.size() == Profiles::changes_max || bytes_ >= transaction_bytes_max;
+            const bool full = changes_.size() == changes_at_once || bytes_ >= transaction_bytes_max;
             if ((full || erases != erases_) && !write()) return false;
             erases_ = erases;
             bytes_ += line.size();

@@ -8,6 +8,7 @@
 #include <future>
 
 #include "config/mappings.hpp"
+#include "gateway/profiles/profile_batch.hpp"
 #include "tests/gateway/profile_shop.hpp"
 #include "tests/support/wait.hpp"
 #include "tests/uplink/feed_platform.hpp"
@@ -172,7 +173,7 @@ TEST_F(ProfileFeedShopTest, ErasuresThatFollowOnEachOtherGoTogether) {
                         std::to_string(i) + "\"]}");
     const std::vector<std::string_view> lines(texts.begin(), texts.end());
     EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
-    constexpr int together = store::Profiles::changes_max;
+    constexpr int together = gateway::changes_at_once;
     EXPECT_EQ(erasures, (100 + together - 1) / together);
     EXPECT_EQ(profiles_->stats().erasures, 100u);
 }
