@@ -77,17 +77,22 @@ int connected(int port) {
 struct Answer {
     std::size_t length = 0;
     std::string_view body;
+    bool not_now = false;  // 503: it is an answer, and says to go on without the profile
 };
 
 Answer whole_answer(std::string_view text) {
     const std::size_t end = text.find("\r\n\r\n");
     if (end == std::string_view::npos) return {};
-    if (!text.starts_with("HTTP/1.1 2")) give_up("the answer is " + std::string(text.substr(0, 200)));
     const std::size_t at = text.find("Content-Length: ");
     if (at == std::string_view::npos || at > end) give_up("an answer without Content-Length");
     const std::size_t bytes = std::strtoull(text.data() + at + 16, nullptr, 10);
     if (text.size() < end + 4 + bytes) return {};
-    return {end + 4 + bytes, text.substr(end + 4, bytes)};
+    const std::string_view body = text.substr(end + 4, bytes);
+    const bool not_now =
+        text.starts_with("HTTP/1.1 503 ") && body.find("\"not-now\"") != std::string_view::npos;
+    if (!not_now && !text.starts_with("HTTP/1.1 2"))
+        give_up("the answer is " + std::string(text.substr(0, 200)));
+    return {end + 4 + bytes, body, not_now};
 }
 
 // --- load
@@ -218,6 +223,7 @@ class Tills {
         const Answer answer = whole_answer(c.received);
         if (answer.length == 0) return;
         body_bytes_ += answer.body.size();
+        not_now_ += answer.not_now ? 1 : 0;
         latency_ms_.push_back(ms_since(c.due));
         c.received.erase(0, answer.length);
         c.busy = false;
@@ -228,10 +234,11 @@ class Tills {
         std::sort(latency_ms_.begin(), latency_ms_.end());
         const double count = static_cast<double>(latency_ms_.size());
         std::printf(
-            R"({"reads":%zu,"seconds":%.3f,"per_s":%.1f,"body_bytes":%.0f,"p50_ms":%.3f,"p99_ms":%.3f,"p999_ms":%.3f,"max_ms":%.3f})"
+            R"({"reads":%zu,"seconds":%.3f,"per_s":%.1f,"body_bytes":%.0f,"p50_ms":%.3f,"p99_ms":%.3f,"p999_ms":%.3f,"max_ms":%.3f,"not_now":%zu})"
             "\n",
             latency_ms_.size(), took, count / took, static_cast<double>(body_bytes_) / std::max(1.0, count),
-            part(latency_ms_, 0.5), part(latency_ms_, 0.99), part(latency_ms_, 0.999), part(latency_ms_, 1));
+            part(latency_ms_, 0.5), part(latency_ms_, 0.99), part(latency_ms_, 0.999), part(latency_ms_, 1),
+            not_now_);
     }
 
     const Options options_;
@@ -242,6 +249,7 @@ class Tills {
     std::uint64_t asked_ = 0;
     std::uint64_t body_bytes_ = 0;
     std::vector<double> latency_ms_;
+    std::size_t not_now_ = 0;
 };
 
 }  // namespace
