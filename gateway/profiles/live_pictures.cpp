@@ -317,6 +317,16 @@ std::vector<std::string> LivePictures::all_names(std::vector<std::string> names)
     return with_joined(names);
 }
 
+bool LivePictures::nothing_of(std::span<const std::string> names) {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+        if (const auto found = at_.find(name); found != at_.end())
+            return !found->second->unread && found->second->picture.empty();
+        const auto row = rows_.get(name);
+        return row && !*row;
+    });
+}
+
 std::vector<Picture> LivePictures::each(std::span<const std::string> names) {
     const std::lock_guard lock(mutex_);
     std::vector<Picture> pictures;

@@ -76,6 +76,9 @@ class LivePictures {
     Result<void> follow();
     std::uint64_t behind() const;
 
+    // Of none of these anything is held here, nor who they were joined with: each() and joined_with() would
+    // say nothing. Most customers of a platform never were in this store.
+    bool nothing_of(std::span<const std::string> names);
     // The picture of each of these names; and put together.
     std::vector<Picture> each(std::span<const std::string> names);
     Picture of(std::span<const std::string> names);

@@ -92,6 +92,12 @@ Picture Persons::picture(const Whole& all, const store::Profile& survivor) {
 // `look` is found.
 Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTime now) {
     std::vector<std::string> names = keys_of(look.profile);
+    if (parts_.pictures.nothing_of(names)) {
+        look.by_merged = by_merged;
+        Person person;
+        person.look = std::move(look);
+        return person;
+    }
     const bool joined = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
         return parts_.pictures.joined_with(name).size() > 1;
     });

@@ -168,12 +168,12 @@ std::string with_picture(const std::string& document, const Picture& picture) {
                                        ",\"device\":" + json_string(picture.zone->device) +
                                        ",\"since\":" + time_json(picture.zone->mark.recorded) + '}');
     if (!picture.cart.empty() || picture.paid) ours.emplace_back("cart", cart_json(picture));
+    if (ours.empty() && picture.consents.empty()) return document;
     const auto members = devices::json_members(document);
     if (!picture.consents.empty())
         ours.emplace_back(
             "consents",
             consents_json(json_find(members, "consents").value_or(std::string_view()), picture.consents));
-    if (ours.empty()) return document;
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {
         if (out.size() > 1) out += ',';

@@ -38,6 +38,8 @@ constexpr std::array<Sight, 7> sights = {{{"aliases", {true, false, true, true}}
                                           {"cart", {true, false, true, true}}}};
 // Of how far the platform has seen this store: for the platform only.
 constexpr std::string_view bookkeeping = "seen";
+// Most of what an answer says beside the document has room in it: id, some aliases, times.
+constexpr std::size_t json_beside_document = 512;
 // Paths of their own stand there.
 constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
 constexpr std::array<std::string_view, 4> purpose_names = {"operation", "analytics", "personalisation",
@@ -492,7 +494,9 @@ std::string profile_json(const store::Profile& profile, const ProfileView& view,
         if (!withheld.empty()) withheld += ',';
         append_json_string(withheld, name);
     };
-    std::string out = "{\"id\":" + json_string(profile.id);
+    std::string out;
+    out.reserve(profile.json.size() + json_beside_document);
+    out += "{\"id\":" + json_string(profile.id);
     if (sees("aliases", view, may))
         out += ",\"aliases\":" + aliases_json(profile, view.whole_aliases);
     else if (!profile.aliases.empty())

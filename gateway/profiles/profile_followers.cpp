@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/core/assert.hpp"
 #include "gateway/http.hpp"
 
 namespace touchpoint::gateway {
@@ -12,6 +13,7 @@ std::string ProfileFollowers::state_of(const ProfileAnswer& answer) {
 }
 
 bool ProfileFollowers::follow(Follower follower, SteadyTime now, bool oldest_leaves) {
+    TP_ASSERT(follower.question.follows);
     if (follower.name.empty())
         follower.name = "#" + std::to_string(last_ + 1);
     else

@@ -58,6 +58,7 @@ class ProfileFollowers {
     explicit ProfileFollowers(ProfileReads& reads) : reads_(reads) {}
 
     // False: there is no place. `oldest_leaves`: of an asker with of_one_max, else there is none, too.
+    // REQUIRES: follower.question.follows
     bool follow(Follower follower, SteadyTime now, bool oldest_leaves);
     // False: nobody of that name.
     bool end(std::string_view name);

@@ -134,9 +134,10 @@ HttpResponse answer(const ProfileReadParts& parts, const HttpRequest& request,
     if (parts.late && parts.late()) return response_to(request, parts.reads.not_now());
     auto question = question_of(request, std::move(names));
     if (!question) return bad(question.error().words);
+    question->follows = wants_stream(request);
     ProfileAnswer given = parts.reads.ask(*question);
     const bool answered = given.status == 200 || given.status == 404 || given.status == 410;
-    if (answered && wants_stream(request)) return streamed(parts, request, std::move(*question), given);
+    if (answered && question->follows) return streamed(parts, request, std::move(*question), given);
     return response_to(request, std::move(given));
 }
 

@@ -132,7 +132,7 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
         if (look->kind == Kind::found) {
             if (first) ++stats_.hits;
             ProfileAnswer answer = shown(question, purpose, *person);
-            answer.keys = keys_of(asked, &*look);
+            if (question.follows) answer.keys = keys_of(asked, look);
             return answer;
         }
         erased = erased || look->kind == Kind::erased;
@@ -144,7 +144,7 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
         erased
             ? refused(410, "erased", "this profile was erased")
             : refused(404, "not-cached", "no such profile is here; the platform is told that it is wanted");
-    answer.keys = keys_of(asked, nullptr);
+    if (question.follows) answer.keys = keys_of(asked, nullptr);
     return answer;
 }
 

@@ -27,8 +27,9 @@ namespace touchpoint::gateway {
 struct ProfileQuestion {
     std::vector<std::string> names;  // ids, or "scheme:value"; the first one that is known is answered
     std::string purpose = "operation";
-    Roles roles;        // decide what is shown
-    std::string asker;  // whose misses are counted: "pos/t1"
+    Roles roles;           // decide what is shown
+    std::string asker;     // whose misses are counted: "pos/t1"
+    bool follows = false;  // changes are to be told: the answer has its keys
 };
 
 struct ProfileAnswer {
@@ -40,6 +41,7 @@ struct ProfileAnswer {
     std::chrono::seconds retry_after{0};  // zero: nothing is gained by waiting
     // What a change of this answer begins with: references (Profiles::reference) of the profile, of what is
     // merged into it and of the ids asked for, and the keys of its aliases and of those asked for. Each once.
+    // Only for a question that follows.
     std::vector<std::string> keys;
 };
 

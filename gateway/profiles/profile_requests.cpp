@@ -110,6 +110,7 @@ void ProfileRequests::answer(const devices::DeviceAddress& device, const store::
     }
     body->question.roles = {Role::device};
     body->question.asker = device.key();
+    body->question.follows = body->follow.has_value();
     const ProfileAnswer given = parts_.reads.ask(body->question);
     send(place, given);
     follow(place, std::move(*body), given);

@@ -115,7 +115,7 @@ TEST_F(ProfileFollowTest, AChangeThatAPurposeMayNotSeeIsNotTold) {
     ask("PUT", "/v1/profiles/c-1", version(1, consent + "\"gold\"}"));
     std::vector<std::string> told;
     loop_.on_loop([&] {
-        gateway::ProfileQuestion question{{"c-1"}, "marketing", {gateway::Role::device}, "pos/t1"};
+        gateway::ProfileQuestion question{{"c-1"}, "marketing", {gateway::Role::device}, "pos/t1", true};
         const auto answer = reads_->ask(question);
         ProfileFollowers::Follower follower;
         follower.question = question;
@@ -213,7 +213,8 @@ TEST_F(ProfileFollowTest, ATableThatIsFullTakesNobody) {
         const auto follower = [](std::size_t number) {
             ProfileFollowers::Follower one;
             one.name = "n" + std::to_string(number);
-            one.question = {{"c-1"}, "operation", {gateway::Role::device}, "pos/t" + std::to_string(number)};
+            one.question = {
+                {"c-1"}, "operation", {gateway::Role::device}, "pos/t" + std::to_string(number), true};
             one.tell = [](const gateway::ProfileAnswer&) { return ProfileFollowers::Told::taken; };
             return one;
         };
@@ -238,7 +239,7 @@ TEST_F(ProfileFollowTest, AReaderThatIsSlowIsToldTheNewestStateLater) {
     };
     loop_.on_loop([&] {
         ProfileFollowers::Follower one;
-        one.question = {{"c-1"}, "operation", {gateway::Role::device}, "pos/t1"};
+        one.question = {{"c-1"}, "operation", {gateway::Role::device}, "pos/t1", true};
         one.keys = reads_->ask(one.question).keys;
         one.tell = [&](const gateway::ProfileAnswer& answer) {
             if (!takes) return ProfileFollowers::Told::not_yet;

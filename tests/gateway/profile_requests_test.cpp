@@ -202,6 +202,7 @@ TEST_F(ProfileRequestsTest, WhoGetsNoPlaceIsAnsweredAndToldSo) {
         for (std::size_t i = 0; i < gateway::ProfileFollowers::followers_max; ++i) {
             gateway::ProfileFollowers::Follower one;
             one.question.asker = "pos/o" + std::to_string(i);
+            one.question.follows = true;
             one.tell = [](const gateway::ProfileAnswer&) { return gateway::ProfileFollowers::Told::taken; };
             ASSERT_TRUE(followers_->follow(std::move(one), clock_.steady(), true));
         }
