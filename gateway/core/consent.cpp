@@ -30,6 +30,11 @@ std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data) 
         "purpose", "a text like marketing is expected, at most 64 bytes, or a list of 1 to 8 of them"};
     if (!is_object(data)) return ConsentMistake{"", "an object with purpose and state is expected"};
     const std::vector<JsonMember> members = json_members(data);
+    // Readers differ in which of two counts; of a refusal nobody may be in doubt.
+    for (const char* once : {"purpose", "state", "until"})
+        if (std::count_if(members.begin(), members.end(), [&](const JsonMember& m) { return m.is(once); }) >
+            1)
+            return ConsentMistake{once, "it stands there twice"};
     ConsentChange change;
     const auto state = json_find(members, "state");
     const auto named = state && is_string(*state) ? consent_state_named(json_unescape(*state)) : std::nullopt;

@@ -101,7 +101,13 @@ void decide(Picture& picture, const std::string& purpose, const Picture::Consent
     auto& consents = picture.consents;
     const auto held = consents.find(purpose);
     if (held != consents.end()) {
+        // Of two refusals the time of the later one counts: one that came late must not let in a grant that
+        // was made before the other.
+        const UtcTime since = std::max(held->second.since, consent.since);
+        const bool both_refuse =
+            held->second.state != ConsentState::granted && consent.state != ConsentState::granted;
         if (replaces(held->second, consent)) held->second = consent;
+        if (both_refuse) held->second.since = since;
         return;
     }
     // Invented purposes must not keep out those that decide something: of them the oldest leaves.

@@ -137,6 +137,17 @@ Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::st
     return seen;
 }
 
+bool seen_too_far(std::string_view document, std::string_view gateway_id, std::string_view epoch,
+                  const PerStream<Sequence>& given) {
+    if (document.find("\"seen\"") == std::string_view::npos || devices::validate_json(document)) return false;
+    store::Profile profile;
+    profile.json = document;
+    const Seen seen = seen_by(profile, gateway_id, epoch);
+    return seen.by_numbers && std::any_of(all_streams.begin(), all_streams.end(), [&](Stream stream) {
+               return seen.numbers[stream] > given[stream];
+           });
+}
+
 void add_refusals(Picture& picture, std::string_view document) {
     const auto all = json_find(devices::json_members(document), "consents");
     if (!all || !is_object(*all)) return;

@@ -15,6 +15,9 @@ namespace touchpoint::gateway {
 
 // "seen":{"gw-1":{"epoch":"..","customer":17,"sales":"00..4",...}}; without it: the profile's `updated`.
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch);
+// A number there is beyond the last one that was given. Anything but JSON: false.
+bool seen_too_far(std::string_view document, std::string_view gateway_id, std::string_view epoch,
+                  const PerStream<Sequence>& given);
 
 // The document with `consents` as they are now, and with recent, counts, place and cart, where there are any:
 // then they stand for members of that name which the platform sent. Of each consent the later decision

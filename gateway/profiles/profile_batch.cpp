@@ -134,6 +134,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
         if (!entry.problem.empty()) return Mistake{std::string(entry.problem)};
         if (entry.text.size() > profile_body_bytes_max)
             return Mistake{"a line is at most " + std::to_string(profile_body_bytes_max) + " bytes"};
+        if (parts_.too_far && parts_.too_far(entry.text)) return Mistake{std::string(too_far_words)};
         return profile_line(entry.text, parts_.pseudonymiser);
     }
 
@@ -254,6 +255,8 @@ class FeedLines {
         auto change = profile_line(line, parts_.pseudonymiser, &left_out);
         for (; left_out != 0; --left_out) refuse("a part of an erasure cannot be read");
         if (!change) return change;
+        if (!std::holds_alternative<store::ProfileErase>(*change) && parts_.too_far && parts_.too_far(line))
+            return Mistake{std::string(too_far_words)};
         // Who is named is one of the platform's.
         if (auto* put = std::get_if<store::ProfilePut>(&*change)) put->heard = true;
         if (auto* patch = std::get_if<store::ProfilePatch>(&*change)) patch->heard = true;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/core/log.hpp"
+#include "gateway/profiles/picture_json.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -61,7 +62,12 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
           [this](const std::vector<std::string>& ones, const std::vector<std::string>& others) {
               kept(pictures_.part(ones, others));
           },
-          [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings},
+          [this](const std::vector<std::string>& keys) { changed(keys); }, &settings.mappings,
+          [this, gateway_id](std::string_view document) {
+              PerStream<Sequence> given;
+              for (const Stream stream : all_streams) given[stream] = store_.horizon(stream);
+              return seen_too_far(document, gateway_id, store_.epoch(), given);
+          }},
       feed_options_(settings.feed) {}
 
 void ProfileDesk::start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,

@@ -75,10 +75,11 @@ void put_or_patch(const ProfileParts& parts, const HttpRequest& request, const R
     const bool put = request.method == "PUT";
     write_one(
         parts,
-        [&parts = parts.pseudonymiser, put, only = *version, id = std::string(request.parameter("id")),
-         body = request.body]() -> Made {
-            return put ? conditional(profile_put(body, id, parts), only)
-                       : conditional(profile_patch(body, id, parts), only);
+        [&names = parts.pseudonymiser, too_far = parts.too_far, put, only = *version,
+         id = std::string(request.parameter("id")), body = request.body]() -> Made {
+            if (too_far && too_far(body)) return Mistake{std::string(too_far_words)};
+            return put ? conditional(profile_put(body, id, names), only)
+                       : conditional(profile_patch(body, id, names), only);
         },
         reply);
 }

@@ -60,7 +60,12 @@ struct ProfileParts {
     std::function<void(const std::vector<std::string>& keys)> changed;
     // For documents of other platforms; absent: there are none.
     const std::vector<uplink::ProfileMapping>* mappings = nullptr;
+    // A document says that the platform has seen a number of ours that no event has yet (seen_too_far()): it
+    // would hide what is still to come, refusals of a customer too. Any thread; absent: nobody looks.
+    std::function<bool(std::string_view document)> too_far{};
 };
+inline constexpr std::string_view too_far_words =
+    "the profile's seen has a number that this gateway has not given to an event yet";
 
 // PUT, PATCH, DELETE /v1/profiles/{id}, POST /v1/profiles/{id}/merge and .../unmerge,
 // POST /v1/profiles/batch, and GET /v1/erasures.

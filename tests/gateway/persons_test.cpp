@@ -202,6 +202,26 @@ TEST_F(PersonsTest, AGrantThatComesLateDoesNotUndoALaterRefusal) {
     EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("tea")), HasSubstr("revoked")));
 }
 
+// Nor after another refusal, which was made before and comes late, too: of the two the later one counts.
+TEST_F(PersonsTest, ARefusalThatComesLateDoesNotLetInAGrantOfBeforeTheLaterOne) {
+    put("c-1", 1, "card:1");
+    const UtcTime then = clock_.utc();
+    clock_.advance(std::chrono::hours(3));
+    const auto says = [&](const std::string& state) {
+        told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+             R"({"purpose":"personalisation","state":")" + state + "\"}");
+    };
+    says("revoked");
+    clock_.advance(std::chrono::hours(1));
+    told_at_ = then;
+    says("denied");
+    told_at_ = then + std::chrono::hours(1);
+    says("granted");
+    told_at_.reset();
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("tea")), HasSubstr("denied")));
+}
+
 TEST_F(PersonsTest, InventedPurposesDoNotKeepOutThoseThatDecide) {
     put("c-1", 1, "card:1");
     for (int i = 0; i < 20; ++i)

@@ -141,11 +141,21 @@ TEST_P(StoryTest, ACustomerIsKnownAtTheTillAndWhatHeForbidsIsObeyedWhereverTheGa
     // The platform has seen all of it and says so: nothing is counted twice.
     std::string epoch = events.front().substr(events.front().find("\"epoch\":\"") + 9);
     epoch.resize(epoch.find('"'));
-    platform_says(2, R"(,"seen":{"gw-test":{"epoch":")" + epoch +
-                         R"(","customer":1000,"sales":1000,"interactions":1000,"telemetry":1000}})");
+    std::string numbers;
+    for (const std::string stream : {"customer", "sales", "interactions", "telemetry"}) {
+        const auto last = gateway_.metric("touchpoint_store_horizon_sequence{stream=\"" + stream + "\"}");
+        numbers += ",\"" + stream + "\":" + std::to_string(static_cast<int>(last.value_or(0)));
+    }
+    platform_says(2, R"(,"seen":{"gw-test":{"epoch":")" + epoch + '"' + numbers + "}}");
     EXPECT_THAT(reads(card),
                 AllOf(HasSubstr("\"gold\""), HasSubstr("\"version\":2"), Not(HasSubstr("\"counts\"")),
                       Not(HasSubstr("\"cart\"")), HasSubstr(R"("personalisation":{"state":"granted")")));
+    // What it has not seen yet it cannot have seen: it would hide the next refusal.
+    const auto too_far = http_ask(platform_port_, "PUT", "/v1/profiles/c-1",
+                                  R"({"version":3,"seen":{"gw-test":{"epoch":")" + epoch +
+                                      R"(","customer":1000000}},"traits":{"tier":"lead"}})");
+    EXPECT_EQ(too_far.status, 400) << too_far.body;
+    EXPECT_THAT(reads(card), HasSubstr("\"gold\""));
     gateway_.stop();
 }
 
