@@ -112,6 +112,17 @@ bool HttpDoor::from_a_stranger(const HttpRequest& request, HttpResponse& answer)
     return true;
 }
 
+bool HttpDoor::still_welcome(const Caller& caller) const {
+    if (!options_.tokens || caller.token.empty()) return true;
+    if (!tokens_) return false;
+    const std::vector<Token>& all = tokens_->tokens();
+    const auto found =
+        std::lower_bound(all.begin(), all.end(), caller.token,
+                         [](const Token& token, const std::string& id) { return token.id < id; });
+    return found != all.end() && found->id == caller.token && caller.roles.has(found->role) &&
+           found->device == caller.device;
+}
+
 bool HttpDoor::authenticate(const ClientAddress& address, HttpRequest& request, const Route& route,
                             HttpResponse& answer) {
     if (!options_.tokens) {

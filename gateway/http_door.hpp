@@ -54,6 +54,8 @@ class HttpDoor {
 
     // From now on these are right. Null: nobody is let in who needs a token.
     void set_tokens(std::shared_ptr<const TokenSet> tokens) { tokens_ = std::move(tokens); }
+    // Of somebody who was let in: his token was not revoked since. Streams ask, which outlive their request.
+    bool still_welcome(const Caller& caller) const;
     const DoorStats& stats() const { return stats_; }
 
   private:

@@ -213,7 +213,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     HttpTask<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response,
                          bool keep);
     void give_place_up(Connection& connection);
-    HttpTask<bool> write_stream(Connection& connection, std::shared_ptr<BodyStream> body);
+    HttpTask<bool> write_stream(Connection& connection, const Caller& caller,
+                                std::shared_ptr<BodyStream> body);
     HttpTask<bool> send(Connection& connection, const std::string& bytes);
     HttpTask<> say_farewell(Connection& connection);
 
@@ -482,18 +483,19 @@ HttpTask<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest
     }
     if (body) give_place_up(connection);
     const bool begun = co_await send(connection, bytes);
-    if (begun && body) co_await write_stream(connection, response.stream);
+    if (begun && body) co_await write_stream(connection, request.caller, response.stream);
     response.stream->close();
     co_return false;
 }
 
-HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, std::shared_ptr<BodyStream> body) {
+HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, const Caller& caller,
+                                              std::shared_ptr<BodyStream> body) {
     const auto timer = connection.timer;
     body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
     std::chrono::milliseconds silence{0};
-    while (!stopped_) {
+    while (!stopped_ && (guards_.door == nullptr || guards_.door->still_welcome(caller))) {
         std::string bytes = body->take();
         if (bytes.empty()) {
             const auto pause = std::min(look_for_listener_every, limits_.stream_pulse - silence);

@@ -49,6 +49,13 @@ class HttpDoorTest : public testing::Test {
             ++asked_;
             reply(text_response(words(request.caller.roles) + " " + request.caller.device + "\n"));
         };
+        Route stream = get("/stream", [this](const HttpRequest&) {
+            HttpResponse response;
+            response.stream = stream_;
+            return response;
+        });
+        stream.roles = {Role::technician};
+        routes.push_back(std::move(stream));
         routes.push_back(std::move(open));
         routes.push_back(std::move(inside));
         routes.push_back(std::move(who));
@@ -95,6 +102,8 @@ class HttpDoorTest : public testing::Test {
     std::unique_ptr<HttpDoor> door_;
     std::unique_ptr<HttpServer> server_;
     std::string technician_, till_;
+    const std::shared_ptr<BodyStream> stream_ =
+        std::make_shared<BodyStream>([](std::uint64_t) { return std::string("left out\n"); });
     std::atomic<int> asked_{0};
     int port_ = 0;
 };
@@ -158,6 +167,29 @@ TEST_F(HttpDoorTest, TokensMayChangeWhileAConnectionIsOpen) {
     loop_.on_loop([&] { door_->set_tokens(std::make_shared<const TokenSet>()); });
     one.send(ask);
     EXPECT_THAT(one.read_until("not known"), StartsWith("HTTP/1.1 401"));
+}
+
+// Who was let in once must not be told for ever.
+TEST_F(HttpDoorTest, AStreamEndsWhenItsTokenIsRevokedAndThoseOfOthersGoOn) {
+    start(with_tokens());
+    const auto file = folder_.path() / "tokens.toml";
+    HttpClient one = HttpClient::tcp(port_);
+    one.send("GET /stream HTTP/1.1\r\nHost: x\r\n" + bearer(technician_) + "\r\n");
+    loop_.on_loop([&] { stream_->push("first\n"); });
+    EXPECT_THAT(one.read_until("first\n\r\n"), StartsWith("HTTP/1.1 200"));
+    // Another one's token goes: nothing happens to this one.
+    const auto revoke = [&](const std::string& token) {
+        ASSERT_TRUE(revoke_token(file, token.substr(3, token.find('_', 3) - 3)));
+        loop_.on_loop(
+            [&] { door_->set_tokens(std::make_shared<const TokenSet>(read_tokens(file).value())); });
+    };
+    revoke(till_);
+    loop_.on_loop([&] { stream_->push("second\n"); });
+    EXPECT_THAT(one.read_until("second\n\r\n"), HasSubstr("second"));
+    revoke(technician_);
+    loop_.on_loop([&] { stream_->push("third\n"); });
+    EXPECT_THAT(one.read_all(), AllOf(testing::EndsWith("0\r\n\r\n"), testing::Not(HasSubstr("third"))));
+    loop_.on_loop([&] { EXPECT_TRUE(stream_->closed()); });
 }
 
 // Counted, not timed: an address that has given ten wrong tokens costs no hash any more, and another address
