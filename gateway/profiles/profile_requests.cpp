@@ -65,6 +65,13 @@ bool may_be_level(const devices::DeviceAddress& device, const std::string& req) 
         .has_value();
 }
 
+// Of the device's own topics those that others listen to as well, a technician and a simulator: what is told
+// about customers does not go there.
+bool others_listen(std::string_view response_topic) {
+    const auto topic = devices::Topic::parse(response_topic);
+    return topic && topic->role != devices::TopicRole::response;
+}
+
 }  // namespace
 
 Read<ProfileRequestBody> profile_request_body(std::string_view payload) {
@@ -87,7 +94,8 @@ void ProfileRequests::answer(const devices::DeviceAddress& device, const store::
     Place place{
         devices::Topic{devices::TopicRole::response, device, std::string(devices::profile_request)}.build(),
         devices::correlation_of(message)};
-    const bool own_topic = devices::may_answer_on(message.response_topic, device);
+    const bool own_topic =
+        devices::may_answer_on(message.response_topic, device) && !others_listen(message.response_topic);
     if (own_topic) place.topic = message.response_topic;
     if (message.payload.size() > profile_request_bytes_max || message.left_out_bytes != 0) {
         send(place, refused(413, "body-too-large", "a request is not so large"));

@@ -95,6 +95,14 @@ TEST_F(ProfileRequestsTest, WithoutAResponseTopicOfItsOwnItGoesBelowRes) {
               "touchpoint/v1/pos/t1/res/profile");
 }
 
+// A technician hears receipts and rejections; what is told about customers he does not.
+TEST_F(ProfileRequestsTest, NoAnswerGoesWhereOthersListen) {
+    for (const std::string topic : {"receipt", "rejected", "cmd/reload"})
+        EXPECT_EQ(answer_to(R"({"id":"c-1"})", "touchpoint/v1/pos/t1/" + topic).topic,
+                  "touchpoint/v1/pos/t1/res/profile")
+            << topic;
+}
+
 TEST_F(ProfileRequestsTest, WhatIsWrongIsSaidAndWhere) {
     for (const auto& [payload, words] :
          std::map<std::string, std::string>{{"", "a request is a JSON object"},
