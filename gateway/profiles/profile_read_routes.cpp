@@ -12,9 +12,10 @@ constexpr std::size_t wanted_page_max = 1000;
 
 HttpResponse bad(std::string_view words) { return problem(400, "bad-request", words); }
 
-// Whose misses are counted: the device, else the token, else the machine.
+// Whose misses are counted: the device (as in ProfileQuestion), else the token, else the machine.
 std::string asker_of(const HttpRequest& request) {
-    if (!request.caller.device.empty()) return request.caller.device;
+    const std::string& device = request.caller.device;
+    if (!device.empty()) return device.substr(device.find('/') + 1);
     if (!request.caller.token.empty()) return "token " + request.caller.token;
     return request.peer.substr(0, request.peer.rfind(':'));
 }

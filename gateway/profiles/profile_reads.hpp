@@ -28,7 +28,7 @@ struct ProfileQuestion {
     std::vector<std::string> names;  // ids, or "scheme:value"; the first one that is known is answered
     std::string purpose = "operation";
     Roles roles;           // decide what is shown
-    std::string asker;     // whose misses are counted: "pos/t1"
+    std::string asker;     // whose misses are counted: device "t1" of pos/t1
     bool follows = false;  // changes are to be told: the answer has its keys
 };
 

@@ -117,7 +117,8 @@ void ProfileRequests::answer(const devices::DeviceAddress& device, const store::
         return;
     }
     body->question.roles = {Role::device};
-    body->question.asker = device.key();
+    // Not the kind: whoever may be t1 may say pos/t1 and kiosk/t1, and would have the limits of both.
+    body->question.asker = device.device;
     body->question.follows = body->follow.has_value();
     const ProfileAnswer given = parts_.reads.ask(body->question);
     send(place, given);

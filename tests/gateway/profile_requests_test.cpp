@@ -134,13 +134,14 @@ TEST_F(ProfileRequestsTest, AStrangerIs404AndAnErasedOne410) {
     EXPECT_THAT(answer_to(R"({"id":"c-1"})").payload, AllOf(HasSubstr("erased"), HasSubstr("410")));
 }
 
-// The same till over HTTP and over MQTT has the same misses.
+// The same till over HTTP and over MQTT has the same misses, whatever kind it says it is.
 TEST_F(ProfileRequestsTest, WhoTriesOneCardAfterTheOtherIsStopped) {
     for (int i = 0; i < 60; ++i) request(R"({"id":"card:)" + std::to_string(i) + "\"}");
     sent();
     EXPECT_THAT(answer_to(by_card).payload,
                 AllOf(HasSubstr("too-many-misses"), HasSubstr("\"retry_after_s\":")));
     EXPECT_EQ(ask_as({gateway::Role::device}, "/v1/profiles/c-1", "pos/t1").status, 429u);
+    EXPECT_EQ(ask_as({gateway::Role::device}, "/v1/profiles/c-1", "kiosk/t1").status, 429u);
     EXPECT_EQ(ask_as({gateway::Role::device}, "/v1/profiles/c-1", "pos/t2").status, 200u);
 }
 
