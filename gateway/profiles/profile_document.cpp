@@ -243,6 +243,9 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
             more = std::move(*aliases);
             continue;
         }
+        // Merged, the first of two would be gone before anybody looks: granted and denied, which of them?
+        if (name == "consents" && is_object(member.value) && any_twice(devices::json_members(member.value)))
+            return must("consents name a purpose twice");
         if (changes.size() > 1) changes += ',';
         changes += std::string(member.key) + ':' + std::string(member.value);
     }

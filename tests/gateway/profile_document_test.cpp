@@ -131,6 +131,10 @@ TEST_F(ProfileDocumentTest, APatchChangesTheDocumentAndItsAliases) {
     ASSERT_EQ(put->aliases.size(), 1u);
     EXPECT_EQ(put->aliases[0].text, "card:2");
     EXPECT_EQ(to_rfc3339(put->updated), "2026-09-21T08:00:00.000Z");
+    const auto twice = profile_patch(
+        R"({"version":2,"consents":{"marketing":{"state":"denied"},"marketing":{"state":"granted"}}})", "c-1",
+        names);
+    EXPECT_FALSE(twice);
     const auto wrong = profile_patch(R"({"version":2,"traits":[1]})", "c-1", names);
     EXPECT_FALSE(wrong->edit(profile(R"({"version":1})")));
 }
