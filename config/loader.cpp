@@ -471,6 +471,12 @@ std::string summary(const Settings& settings) {
         out += "  sends to " + push.name + " at " + push.url + "\n";
     if (settings.profiles.feed)
         out += "  follows the profiles of " + settings.profiles.feed->connection.url + "\n";
+    std::string mappings;
+    for (const uplink::ProfileMapping& mapping : settings.profiles.mappings)
+        mappings += (mappings.empty() ? "" : ", ") + mapping.name;
+    if (!mappings.empty())
+        out += "  reads other platforms' profiles by " + mappings + " in " +
+               settings.profiles.mappings_folder.string() + "\n";
     if (settings.push.empty())
         out += "  sends to nobody: there is no [[uplink.push]], events stay on the disk\n";
     const auto listener = [&](const char* whom, const HttpSettings& http) {

@@ -9,9 +9,10 @@ namespace touchpoint::devices {
 namespace {
 
 constexpr std::string_view key = "\"customer\"";
+constexpr std::string_view blanks = " \t\r\n";
 
 std::size_t behind_space(std::string_view text, std::size_t at) {
-    return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+    return std::min(text.find_first_not_of(blanks, at), text.size());
 }
 
 // The JSON string that begins at `at`, with its quotes; empty when none does, or it does not end.
@@ -30,10 +31,16 @@ std::vector<std::string> customers_named(
     std::string_view payload, const std::vector<std::pair<std::string, std::string>>& user_properties,
     std::size_t most) {
     std::vector<std::string> customers;
-    const auto add = [&](std::string text) {
+    const auto add_one = [&](const std::string& text) {
         if (customers.size() < most && is_customer(text) &&
             std::find(customers.begin(), customers.end(), text) == customers.end())
-            customers.push_back(std::move(text));
+            customers.push_back(text);
+    };
+    const auto add = [&](std::string text) {
+        add_one(text);
+        // Blanks may be what is wrong with it: the platform knows him without them.
+        std::erase_if(text, [](char c) { return blanks.find(c) != std::string_view::npos; });
+        add_one(text);
     };
     const auto add_string = [&](std::string_view quoted) {
         if (!quoted.empty() && quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted))

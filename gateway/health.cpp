@@ -21,6 +21,17 @@ constexpr std::uint64_t full_percent = 95;
 
 constexpr const char* status_command = "touchpoint status";
 
+// With the file that this gateway was started with.
+std::string check_config(const Snapshot& s) {
+    return s.config_file == default_config_file ? "touchpointd --check-config"
+                                                : "touchpointd --config " + s.config_file + " --check-config";
+}
+
+bool platform_may_pull(const Snapshot& s) {
+    return std::any_of(s.http.listeners.begin(), s.http.listeners.end(),
+                       [](const ListenerPicture& one) { return one.name == "platform"; });
+}
+
 bool lasted(const Snapshot& s, UtcTime since, milliseconds grace) { return s.now - since >= grace; }
 
 std::uint64_t used_percent(const store::StoreStats& store) {
@@ -273,9 +284,14 @@ void add_push(const Snapshot& s, std::vector<Condition>& out) {
                        counted(held(s.store), "event") +
                            (held(s.store) == 1 ? " is on disk and stays" : " are on disk and stay") +
                            " there until the room is full.",
-                       "add an [[uplink.push]] table to " + s.config_file +
-                           ", then: systemctl restart touchpoint; or let the platform pull ([http.platform])",
-                       "touchpointd --check-config"});
+                       platform_may_pull(s)
+                           ? "give the platform its address and token: [http.platform] of " + s.config_file +
+                                 " is there for it to pull; or add an [[uplink.push]] table, then: systemctl "
+                                 "restart touchpoint"
+                           : "add an [[uplink.push]] table to " + s.config_file +
+                                 ", then: systemctl restart touchpoint; or let the platform pull "
+                                 "([http.platform])",
+                       check_config(s)});
     for (const store::ConsumerState& consumer : consumers) {
         const Backlog waits = backlog(s.store, consumer.name);
         if (waits.events == 0) continue;
@@ -375,7 +391,7 @@ void add_rest(const Snapshot& s, std::vector<Condition>& out) {
     for (const std::string& warning : s.config_warnings)
         out.push_back({"configuration", "", Severity::info, warning,
                        "The gateway runs with what is written there.", "correct " + s.config_file,
-                       "touchpointd --check-config"});
+                       check_config(s)});
 }
 
 std::string json_conditions(const std::vector<Condition>& list) {

@@ -70,7 +70,8 @@ struct HttpRequest {
     std::vector<std::pair<std::string, std::string>> parameters;  // of the route's {braces}
     std::vector<std::pair<std::string, std::string>> headers;     // names in lower case
     std::string body;
-    std::string peer;  // "192.0.2.7:4711" or "uid=0"
+    std::string peer;     // "192.0.2.7:4711" or "uid=0"
+    bool chunked = true;  // false: of HTTP/1.0, where a stream has no frame and ends with the connection
     Caller caller;
     std::shared_ptr<Presence> client = std::make_shared<Presence>();  // owned by its session and by the route
 

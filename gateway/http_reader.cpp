@@ -166,6 +166,7 @@ bool HttpReader::take_header(HttpRequest& request, std::size_t bytes) {
 
     const auto& message = parser.get();
     keep_ = message.keep_alive() && message.version() == 11;
+    request.chunked = message.version() == 11;
     request.method = std::string(std::string_view(message.method_string()));
     request.target = std::string(std::string_view(message.target()));
     for (const auto& field : message)

@@ -128,8 +128,8 @@ std::string head(const HttpResponse& response, bool keep, bool chunked) {
         policy = policy || name == "Content-Security-Policy";
         out += name + ": " + one_line(value) + "\r\n";
     }
-    if (chunked)
-        out += "Transfer-Encoding: chunked\r\n";
+    if (response.stream != nullptr)
+        out += chunked ? "Transfer-Encoding: chunked\r\n" : "";
     else if (response.status != 204 && response.status != 304)
         out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     // What a route does not say otherwise: nothing is kept, nothing is run, nothing is told to others.
@@ -213,7 +213,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     HttpTask<bool> write(Connection& connection, const HttpRequest& request, HttpResponse response,
                          bool keep);
     void give_place_up(Connection& connection);
-    HttpTask<bool> write_stream(Connection& connection, const Caller& caller,
+    HttpTask<bool> write_stream(Connection& connection, const HttpRequest& request,
                                 std::shared_ptr<BodyStream> body);
     HttpTask<bool> send(Connection& connection, const std::string& bytes);
     HttpTask<> say_farewell(Connection& connection);
@@ -475,7 +475,7 @@ HttpTask<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest
     const bool body = request.method != "HEAD";
     // Whatever an await refers to has a name here: g++ 12 destroys some temporaries of such an expression
     // twice.
-    std::string bytes = head(response, keep, response.stream != nullptr);
+    std::string bytes = head(response, keep, request.chunked);
     if (!response.stream) {
         if (body) bytes += response.body;
         const bool sent = co_await send(connection, bytes);
@@ -483,19 +483,19 @@ HttpTask<bool> HttpServer::Impl::write(Connection& connection, const HttpRequest
     }
     if (body) give_place_up(connection);
     const bool begun = co_await send(connection, bytes);
-    if (begun && body) co_await write_stream(connection, request.caller, response.stream);
+    if (begun && body) co_await write_stream(connection, request, response.stream);
     response.stream->close();
     co_return false;
 }
 
-HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, const Caller& caller,
+HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, const HttpRequest& request,
                                               std::shared_ptr<BodyStream> body) {
     const auto timer = connection.timer;
     body->on_data([waiting = std::weak_ptr<HttpTimer>(timer)] {
         if (const auto waits = waiting.lock()) waits->cancel();
     });
     std::chrono::milliseconds silence{0};
-    while (!stopped_ && (guards_.door == nullptr || guards_.door->still_welcome(caller))) {
+    while (!stopped_ && (guards_.door == nullptr || guards_.door->still_welcome(request.caller))) {
         std::string bytes = body->take();
         if (bytes.empty()) {
             const auto pause = std::min(look_for_listener_every, limits_.stream_pulse - silence);
@@ -509,10 +509,11 @@ HttpTask<bool> HttpServer::Impl::write_stream(Connection& connection, const Call
         }
         if (bytes.empty()) continue;
         silence = std::chrono::milliseconds(0);
-        bytes = chunk(bytes);
+        if (request.chunked) bytes = chunk(bytes);
         const bool sent = co_await send(connection, bytes);
         if (!sent) co_return false;
     }
+    if (!request.chunked) co_return true;
     const std::string end = "0\r\n\r\n";
     co_return co_await send(connection, end);
 }

@@ -43,12 +43,14 @@ struct PushPicture {
     std::string host;  // of its URL, for a person
 };
 
+inline constexpr const char* default_config_file = "/etc/touchpoint/touchpoint.toml";
+
 struct Snapshot {
     std::string version;
     std::string gateway_id;
     std::string store_id;
-    std::string broker;                                           // the URL, which holds no secret
-    std::string config_file = "/etc/touchpoint/touchpoint.toml";  // that a person is told to edit
+    std::string broker;                             // the URL, which holds no secret
+    std::string config_file = default_config_file;  // that a person is told to edit
     UtcTime now;
     UtcTime started;
     std::chrono::milliseconds uptime{};  // steady: a clock that was set does not change it

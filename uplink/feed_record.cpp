@@ -6,10 +6,13 @@
 
 namespace touchpoint::uplink {
 
-FeedRecord::FeedRecord(std::string name, const Clock& clock) : clock_(clock) {
+FeedRecord::FeedRecord(std::string name, const Clock& clock, bool behind) : clock_(clock) {
     stats_.name = std::move(name);
     stats_.since = clock_.utc();
-    stats_.behind_since = stats_.since;
+    if (behind)
+        stats_.behind_since = stats_.since;
+    else
+        stats_.state = PushState::idle;
 }
 
 void FeedRecord::enter(PushState state) {

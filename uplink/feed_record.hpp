@@ -16,7 +16,8 @@ namespace touchpoint::uplink {
 
 class FeedRecord {
   public:
-    FeedRecord(std::string name, const Clock& clock);
+    // `behind`: nothing of it is known yet, as of a feed; else it is idle until something is asked for.
+    FeedRecord(std::string name, const Clock& clock, bool behind = true);
 
     void taken(std::size_t lines, std::uint64_t refused, bool resyncing);
     void caught_up();

@@ -56,7 +56,7 @@ LinesWritten write_mapped(const ProfileMapping* mapping, std::span<const std::st
     }
     // What is not stored comes again.
     if (written.stored && written.refused != 0)
-        log::warning("uplink", "lines about profiles are passed over",
+        log::warning("uplink", "lines about profiles are refused, whole or a part of an erasure",
                      {{"refused", written.refused}, {"why", written.why}});
     return written;
 }

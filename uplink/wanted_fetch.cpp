@@ -36,7 +36,7 @@ class WantedFetch::Impl : public Errand {
           options_(to_wanted(options)),
           gateway_id_(std::move(gateway_id)),
           parts_(std::move(parts)),
-          record_(options_.name + ".wanted", parts_.clock) {}
+          record_(options_.name + ".wanted", parts_.clock, false) {}
 
     asio::awaitable<void> run() override {
         while (!stopping()) {

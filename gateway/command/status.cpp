@@ -42,6 +42,8 @@ std::string profiles_lines(View profiles) {
     std::string line = "  profiles  " + grouped(profiles["profiles"].number()) + " here, " +
                        spoken_bytes(profiles["used_bytes"].number()) + " of " +
                        spoken_bytes(profiles["limit_bytes"].number());
+    if (profiles["merged"].number() != 0) line += "; " + grouped(profiles["merged"].number()) + " merged";
+    if (profiles["erasures"].number() != 0) line += "; " + grouped(profiles["erasures"].number()) + " erased";
     if (profiles["wanted"].number() != 0)
         line += "; " + grouped(profiles["wanted"].number()) + " asked for and not here";
     if (profiles["live_behind_events"].number() != 0)

@@ -17,6 +17,10 @@ std::vector<std::string> keys_of(const store::Profile& profile) {
     return keys;
 }
 
+bool among(const std::string& name, const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 // Another profile that events of this store found to be the same person: nothing of it is lost.
 void join(store::Profile& survivor, const store::Profile& other) {
     for (const store::Alias& alias : other.aliases)
@@ -41,8 +45,7 @@ Result<Persons::Whole> Persons::whole(std::vector<std::string> names, UtcTime no
     constexpr std::size_t names_max = 2 * store::Profiles::aliases_max;
     Whole all;
     const auto add = [&](const std::string& name) {
-        const bool known = std::find(all.names.begin(), all.names.end(), name) != all.names.end();
-        if (!known && all.names.size() < names_max) all.names.push_back(name);
+        if (!among(name, all.names) && all.names.size() < names_max) all.names.push_back(name);
     };
     std::vector<std::vector<std::string>> groups;
     for (const std::string& name : names) add(name);
@@ -50,7 +53,10 @@ Result<Persons::Whole> Persons::whole(std::vector<std::string> names, UtcTime no
         const std::string name = all.names[i];
         std::vector<std::string> group = parts_.pictures.joined_with(name);
         for (const std::string& other : group) add(other);
-        if (group.size() > 1) groups.push_back(std::move(group));
+        if (group.size() > 1) {
+            all.joined.push_back(name);
+            groups.push_back(std::move(group));
+        }
         auto look = parts_.profiles.by_alias(name, now);
         if (!look) return look.error();
         if (look->kind != Kind::found) continue;
@@ -110,6 +116,7 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
             look.profile = all->profiles.at(all->survivor);
             by_merged = true;
         }
+        names = keys_of(look.profile);
         for (const auto& [id, other] : all->profiles)
             if (id != look.profile.id) join(look.profile, other);
         whole_of = std::move(*all);
@@ -117,6 +124,8 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
     look.by_merged = by_merged;
     Person person;
     person.look = std::move(look);
+    for (const std::string& name : whole_of.joined)
+        if (!among(name, names)) person.tied.push_back(name);
     Picture now_known = picture(whole_of, person.look.profile);
     // Whoever said no to one of them said it.
     for (const auto& [id, other] : whole_of.profiles)
@@ -141,6 +150,7 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
     const Picture picture = parts_.pictures.of(names);
     if (picture.touches.empty() && picture.older.empty() && picture.consents.empty()) return person;
     person.provisional = true;
+    person.tied = names;
     person.look.kind = Kind::found;
     store::Profile& profile = person.look.profile;
     profile.id = std::string(provisional_prefix) + names.front();

@@ -30,6 +30,8 @@ struct Person {
     bool provisional = false;  // the platform has not said anything of him
     // Events that are not looked at yet may say that he does not consent any more.
     bool behind = false;
+    // Names that only events of this store tie to him, none of them his by what the platform said.
+    std::vector<std::string> tied{};
 };
 
 // What a stream's events need so that they leave under the person's own name.
@@ -78,6 +80,7 @@ class Persons {
   private:
     struct Whole {
         std::vector<std::string> names;
+        std::vector<std::string> joined;                 // of them, those that events joined with another
         std::map<std::string, store::Profile> profiles;  // by id
         std::map<std::string, std::string> leads;        // name -> the profile's id
         std::string survivor;                            // empty: no joined name has a profile

@@ -127,6 +127,12 @@ void stand_in(Picture& picture, const Picture::Zone& zone) {
     if (!picture.zone || before(picture.zone->mark, zone.mark)) picture.zone = zone;
 }
 
+// Beacons overlap: who has come to another zone by now has not left that one.
+void leave(Picture& picture, const Told& told, const Mark& mark) {
+    if (told.zone && picture.zone && picture.zone->name != *told.zone) return;
+    stand_in(picture, {std::string(), told.touch.device, mark});
+}
+
 void add_names(Picture& picture, const std::vector<std::string>& names) {
     for (const std::string& one : names)
         if (picture.names.size() < Picture::names_max &&
@@ -196,7 +202,10 @@ void fold(Picture& picture, const Told& told, const std::string& epoch) {
     picture.changed = std::max(picture.changed, mark.recorded);
     if (told.cart) take_into_cart(picture, *told.cart, mark);
     if (told.sale) pay(picture, mark);
-    if (told.zone) stand_in(picture, {*told.zone, told.touch.device, mark});
+    if (told.left)
+        leave(picture, told, mark);
+    else if (told.zone)
+        stand_in(picture, {*told.zone, told.touch.device, mark});
     if (told.consent)
         for (const std::string& purpose : told.consent->purposes)
             decide(

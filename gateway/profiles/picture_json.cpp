@@ -44,10 +44,18 @@ std::string quantity_json(std::int64_t thousandths) {
 }
 
 std::string recent_json(const Picture& picture) {
-    std::string out = "[";
-    std::size_t shown = 0;
+    std::vector<const Touch*> shown;
     for (auto touch = picture.touches.rbegin(); touch != picture.touches.rend(); ++touch) {
-        if (touch->line.empty() || shown++ == Picture::recent_max) break;
+        if (touch->line.empty() || shown.size() == Picture::recent_max) break;
+        shown.push_back(&*touch);
+    }
+    // A kiosk that was away tells late of what was before; one whose clock is ahead of ours does not stay on
+    // top for ever.
+    const auto when = [](const Touch* touch) { return std::min(touch->time, touch->mark.recorded); };
+    std::stable_sort(shown.begin(), shown.end(),
+                     [&](const Touch* a, const Touch* b) { return when(a) > when(b); });
+    std::string out = "[";
+    for (const Touch* touch : shown) {
         if (out.size() > 1) out += ',';
         out += "{\"time\":" + time_json(touch->time) + ",\"device\":" + json_string(touch->device) +
                ",\"type\":" + json_string(touch->type) + ",\"line\":" + json_string(touch->line) + '}';
@@ -122,7 +130,8 @@ std::string consents_json(std::string_view said, Picture::Consents ours) {
 
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch) {
     Seen seen;
-    seen.time = profile.updated;
+    // A platform whose clock is ahead has not seen what is recorded after it spoke.
+    seen.time = profile.received.ms != 0 ? std::min(profile.updated, profile.received) : profile.updated;
     // Most profiles say no such thing.
     if (profile.json.find("\"seen\"") == std::string::npos) return seen;
     const auto all = json_find(devices::json_members(profile.json), "seen");

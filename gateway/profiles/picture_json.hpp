@@ -13,7 +13,8 @@
 
 namespace touchpoint::gateway {
 
-// "seen":{"gw-1":{"epoch":"..","customer":17,"sales":"00..4",...}}; without it: the profile's `updated`.
+// "seen":{"gw-1":{"epoch":"..","customer":17,"sales":"00..4",...}}; without it: the
+// profile's `updated`, but nothing recorded after it was received.
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch);
 // A number there is beyond the last one that was given. Anything but JSON: false.
 bool seen_too_far(std::string_view document, std::string_view gateway_id, std::string_view epoch,

@@ -47,6 +47,13 @@ std::vector<std::string_view> lines_of(std::string_view body) {
     return lines;
 }
 
+// Whoever is to be forgotten is, whatever else the line says.
+Made unless_too_far(const ProfileParts& parts, Made change, std::string_view line) {
+    if (!change || std::holds_alternative<store::ProfileErase>(*change)) return change;
+    if (parts.too_far && parts.too_far(line)) return Mistake{std::string(too_far_words)};
+    return change;
+}
+
 // One change of a batch before it is read, or what its document had instead.
 struct Entry {
     std::size_t index = 0;            // of the line
@@ -134,8 +141,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
         if (!entry.problem.empty()) return Mistake{std::string(entry.problem)};
         if (entry.text.size() > profile_body_bytes_max)
             return Mistake{"a line is at most " + std::to_string(profile_body_bytes_max) + " bytes"};
-        if (parts_.too_far && parts_.too_far(entry.text)) return Mistake{std::string(too_far_words)};
-        return profile_line(entry.text, parts_.pseudonymiser);
+        return unless_too_far(parts_, profile_line(entry.text, parts_.pseudonymiser), entry.text);
     }
 
     // The next lines that go into one transaction.
@@ -254,9 +260,8 @@ class FeedLines {
         std::size_t left_out = 0;
         auto change = profile_line(line, parts_.pseudonymiser, &left_out);
         for (; left_out != 0; --left_out) refuse("a part of an erasure cannot be read");
+        change = unless_too_far(parts_, std::move(change), line);
         if (!change) return change;
-        if (!std::holds_alternative<store::ProfileErase>(*change) && parts_.too_far && parts_.too_far(line))
-            return Mistake{std::string(too_far_words)};
         // Who is named is one of the platform's.
         if (auto* put = std::get_if<store::ProfilePut>(&*change)) put->heard = true;
         if (auto* patch = std::get_if<store::ProfilePatch>(&*change)) patch->heard = true;

@@ -38,6 +38,7 @@ constexpr std::array<Sight, 7> sights = {{{"aliases", {true, false, true, true}}
                                           {"cart", {true, false, true, true}}}};
 // Of how far the platform has seen this store: for the platform only.
 constexpr std::string_view bookkeeping = "seen";
+constexpr std::string_view received_member = ",\"received\":";
 // Most of what an answer says beside the document has room in it: id, some aliases, times.
 constexpr std::size_t json_beside_document = 512;
 // Paths of their own stand there.
@@ -156,11 +157,34 @@ std::optional<Mistake> wrong_consents(std::string_view value) {
     return std::nullopt;
 }
 
+// A misspelled stream would hide nothing, and the platform would wonder why all is shown twice.
+std::optional<Mistake> wrong_seen(std::string_view value) {
+    const Mistake wrong = must(
+        R"('seen' must be an object of {"gateway":{"epoch":"..","customer":17}}, with the last number that the )"
+        "platform has of each stream");
+    if (!is_object(value)) return wrong;
+    for (const JsonMember& gateway : devices::json_members(value)) {
+        if (!is_object(gateway.value)) return wrong;
+        const auto members = devices::json_members(gateway.value);
+        const auto epoch = devices::json_find(members, "epoch");
+        if (!epoch || !is_string(*epoch) || any_twice(members)) return wrong;
+        for (const JsonMember& member : members) {
+            const std::string name = devices::json_unescape(member.key);
+            if (name == "epoch") continue;
+            const std::string number =
+                is_string(member.value) ? devices::json_unescape(member.value) : std::string(member.value);
+            if (!stream_named(name) || !number_of(number)) return wrong;
+        }
+    }
+    return std::nullopt;
+}
+
 std::optional<Mistake> wrong_member(const std::string& name, std::string_view value) {
     if (name == "traits" && !is_object(value)) return must("'traits' must be an object");
     if (name == "segments" && !is_array(value)) return must("'segments' must be a list");
     if (name == "offers" && !is_array(value)) return must("'offers' must be a list");
     if (name == "consents") return wrong_consents(value);
+    if (name == bookkeeping) return wrong_seen(value);
     return std::nullopt;
 }
 
@@ -518,7 +542,6 @@ std::string profile_json(const store::Profile& profile, const ProfileView& view,
     }
     out += ",\"version\":" + std::to_string(profile.version);
     if (profile.updated.ms != 0) out += ",\"updated\":" + json_string(to_rfc3339(profile.updated));
-    out += ",\"received\":" + json_string(to_rfc3339(profile.received));
     out += view.stale ? ",\"stale\":true" : ",\"stale\":false";
     if (!profile.merged_from.empty()) {
         out += ",\"merged_from\":[";
@@ -528,7 +551,12 @@ std::string profile_json(const store::Profile& profile, const ProfileView& view,
         }
         out += ']';
     }
-    return out + ",\"withheld\":[" + withheld + "]}\n";
+    return out + ",\"withheld\":[" + withheld + "]" + std::string(received_member) +
+           json_string(to_rfc3339(profile.received)) + "}\n";
+}
+
+std::string_view without_received(std::string_view made) {
+    return made.substr(0, made.rfind(received_member));
 }
 
 }  // namespace touchpoint::gateway

@@ -67,7 +67,9 @@ struct ProfileView {
     bool stale = false;
     bool behind = false;  // consents may have been taken back: only operation sees him
 };
-// One object and a line feed.
+// One object and a line feed; `received` is its last member.
 std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now);
+// What profile_json() made, up to that member.
+std::string_view without_received(std::string_view made);
 
 }  // namespace touchpoint::gateway

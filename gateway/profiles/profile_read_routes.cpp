@@ -1,5 +1,6 @@
 #include "gateway/profiles/profile_read_routes.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,9 +21,10 @@ std::string asker_of(const HttpRequest& request) {
     return request.peer.substr(0, request.peer.rfind(':'));
 }
 
-// If-None-Match: a list of tags, or *.
+// If-None-Match: a list of tags, or *. Some clients and proxies leave out that ours are weak ones.
 bool matches(std::string_view header, std::string_view tag) {
     if (header == "*") return true;
+    tag.remove_prefix(std::string_view("W/").size());
     for (std::size_t at = header.find(tag); at != std::string_view::npos; at = header.find(tag, at + 1)) {
         const std::size_t end = at + tag.size();
         if (end == header.size() || header[end] == ',' || header[end] == ' ') return true;
@@ -50,8 +52,10 @@ std::string path_of(std::string_view id) {
 
 Read<ProfileQuestion> question_of(const HttpRequest& request, std::vector<std::string> names) {
     ProfileQuestion question;
+    bool said = false;
     for (const auto& [key, value] : request.query) {
         if (key != "purpose") return Mistake{"the parameters here are purpose; there is another one"};
+        if (std::exchange(said, true)) return Mistake{"purpose is there more than once"};
         question.purpose = value;
     }
     question.names = std::move(names);
@@ -81,8 +85,11 @@ HttpResponse response_to(const HttpRequest& request, ProfileAnswer answer) {
 // --- changes, as Server-Sent Events
 
 bool wants_stream(const HttpRequest& request) {
-    return request.method != "HEAD" &&
-           request.header("accept").find("text/event-stream") != std::string_view::npos;
+    if (request.method == "HEAD") return false;
+    std::string accept(request.header("accept"));
+    std::transform(accept.begin(), accept.end(), accept.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return accept.find("text/event-stream") != std::string::npos;
 }
 
 // A line end in the text would begin a line of its own.

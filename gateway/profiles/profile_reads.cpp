@@ -24,12 +24,14 @@ ProfileAnswer refused(unsigned status, std::string_view type, std::string_view d
 
 ProfileAnswer bad(std::string_view words) { return refused(400, "bad-request", words); }
 
-// Another text, another tag: it changes with the version, and with what this reader may see of it.
+// It changes with the version, and with what this reader may see of it; not with the time at which the
+// platform said the same once more. So it is a weak one.
 std::string tag_of(const store::Profile& profile, std::string_view body) {
+    body = without_received(body);
     std::array<char, 17> hash{};
     std::snprintf(hash.data(), hash.size(), "%016llx",
                   static_cast<unsigned long long>(XXH3_64bits(body.data(), body.size())));
-    return '"' + std::to_string(profile.version) + '-' + std::string(hash.data(), 8) + '"';
+    return "W/\"" + std::to_string(profile.version) + '-' + std::string(hash.data(), 8) + '"';
 }
 
 // Whether the platform has sent him, under this alias. Else only an event of some device says who that is,
@@ -127,6 +129,9 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
         if (!person) return refused(503, "store-io", "the cache cannot be read");
         const store::ProfileLook* look = &person->look;
         if (!sent(*person, one.alias ? one.key : std::string())) missed.push_back(one.key);
+        // He who is shown shows them, too: a device that names many cards in one event asks for all of them.
+        for (const std::string& name : person->tied)
+            if (name != one.key) missed.push_back(name);
         // Only this store knows him: the platform may know more.
         if (first && person->provisional) wanted_.note(one.key, one.text, now);
         if (look->kind == Kind::found) {

@@ -35,7 +35,7 @@ struct ProfileQuestion {
 struct ProfileAnswer {
     unsigned status = 200;        // as HTTP has them: 200, 400, 404, 410, 429, 503
     std::string body;             // the profile, one object and a line feed; else a problem document
-    std::string etag;             // with its quotes; only of a profile, as the next two
+    std::string etag;             // weak, with its quotes; only of a profile, as the next two
     std::chrono::seconds age{0};  // since the platform has said so
     std::string survivor;         // the id that stands for the one that was asked for; empty: it is that one
     std::chrono::seconds retry_after{0};  // zero: nothing is gained by waiting

@@ -86,10 +86,12 @@ void put_or_patch(const ProfileParts& parts, const HttpRequest& request, const R
 
 void erase(const ProfileParts& parts, const HttpRequest& request, const Reply& reply) {
     std::optional<std::uint64_t> up_to;
-    if (const std::string_view text = request.query_value("version"); !text.empty()) {
+    if (!request.query.empty()) {  // nothing but the version
+        const std::string_view text = request.query_value("version");
         std::uint64_t version = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
-        if (error != std::errc() || end != text.data() + text.size() || version > profile_version_max)
+        if (request.query.size() > 1 || error != std::errc() || end != text.data() + text.size() ||
+            text.empty() || version > profile_version_max)
             return reply(bad("version must be a whole number from 0 to 9007199254740991"));
         up_to = version;
     }

@@ -144,8 +144,9 @@ std::optional<Told> read_touch(Stream stream, Sequence sequence, UtcTime recorde
         auto said = read_consent(body);
         if (auto* change = std::get_if<ConsentChange>(&said)) told.consent = std::move(*change);
     }
+    told.left = word == "left";
     if (const auto zone = json_find(data, "zone"); zone && is_string(*zone))
-        told.zone = word == "left" ? std::string() : cut(devices::json_unescape(*zone), touch_word_bytes_max);
+        told.zone = cut(devices::json_unescape(*zone), touch_word_bytes_max);
     return told;
 }
 

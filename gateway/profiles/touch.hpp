@@ -55,7 +55,8 @@ struct Told {
     std::optional<CartChange> cart;
     bool sale = false;  // what was in the cart is paid
     bool session_end = false;
-    std::optional<std::string> zone;  // empty text: left it
+    std::optional<std::string> zone;
+    bool left = false;  // that zone; without one: wherever he was
     std::optional<ConsentChange> consent;
 };
 

@@ -280,6 +280,8 @@ TEST_F(AdmissionTest, AQuarantinedMessageIsMarkedWithThePersonsItSpeaksOf) {
          {"", "no JSON", R"({"customer":)", R"({"customer":"card:2900)", R"({"customer":7})",
           R"({"customer":[)", R"("customer")", R"({"customer":"jane"})"})
         EXPECT_EQ(persons_of(nobody), "") << nobody;
+    EXPECT_EQ(persons_of(R"({"customer":"card :2900"})"), '[' + card + ']') << "a blank is what is wrong";
+    EXPECT_THAT(persons_of(R"({"customer":"card:29 00 "})"), HasSubstr(card));
     message.user_properties = {{"customer", "card:2900"}};
     EXPECT_EQ(persons_of("no JSON"), '[' + card + ']');
     std::string crowd = "[";

@@ -122,7 +122,26 @@ TEST(HealthTest, TheFileThatAPersonIsToldToEditIsTheOneThatWasRead) {
     s.config_warnings = {"a warning"};
     s.push[0].stats.state = uplink::PushState::paused;
     s.push[0].stats.last_status = 404;
-    for (const Condition& c : conditions(s)) EXPECT_THAT(c.remedy, HasSubstr("/srv/shop.toml"));
+    for (const Condition& c : conditions(s)) {
+        EXPECT_THAT(c.remedy, HasSubstr("/srv/shop.toml"));
+        if (c.code == "configuration") {
+            EXPECT_EQ(c.check, "touchpointd --config /srv/shop.toml --check-config");
+        }
+    }
+}
+
+TEST(HealthTest, WherePullingIsPossibleNobodyIsToldToConfigureIt) {
+    Snapshot s = healthy();
+    s.push.clear();
+    const auto remedy = [&] {
+        for (const Condition& c : conditions(s))
+            if (c.code == "uplink-none") return c.remedy;
+        return std::string();
+    };
+    EXPECT_THAT(remedy(), HasSubstr("or let the platform pull ([http.platform])"));
+    s.http.listeners.emplace_back();
+    s.http.listeners.back().name = "platform";
+    EXPECT_THAT(remedy(), HasSubstr("give the platform its address and token"));
 }
 
 TEST(HealthTest, AnAnswerThatTookNothingIsNotCalledSuccess) {

@@ -263,6 +263,17 @@ TEST_F(HttpServerTest, AStreamIsSentPieceByPieceUntilTheReaderLeaves) {
     }));
 }
 
+TEST_F(HttpServerTest, AnOldClientGetsAStreamWithoutFrames) {
+    start({});
+    HttpClient reader = client();
+    reader.send("GET /stream HTTP/1.0\r\n\r\n");
+    EXPECT_THAT(
+        reader.read_until("\r\n\r\n"),
+        AllOf(HasSubstr("Connection: close"), Not(HasSubstr("chunked")), Not(HasSubstr("Content-Length"))));
+    loop_.on_loop([&] { EXPECT_TRUE(stream_->push("one\n")); });
+    EXPECT_EQ(reader.read_until("one\n"), "one\n");
+}
+
 TEST_F(HttpServerTest, ASlowReaderOfAStreamLosesLinesAndIsToldHowMany) {
     start();
     HttpClient reader = client();

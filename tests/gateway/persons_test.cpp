@@ -464,6 +464,53 @@ TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
     for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u);
 }
 
+// One event may name many cards: who reads one of them sees all.
+TEST_F(PersonsTest, EveryNameThatOnlyEventsTieToACustomerCountsWhenHeIsRead) {
+    put("c-1", 1, "card:1");
+    const auto status = [&](const std::string& device) {
+        return ask_as(till, "/v1/profiles/card:1", device).status;
+    };
+    const auto tie = [&](int guess) {
+        told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}",
+             "card:g" + std::to_string(guess));
+    };
+    for (int guess = 0; guess < 15; ++guess) tie(guess);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(status("pos/t1"), 200u) << "15 of 60";
+    for (int guess = 0; guess < 45; ++guess)
+        EXPECT_EQ(ask_as(till, "/v1/profiles/card:x" + std::to_string(guess), "pos/t1").status, 404u);
+    EXPECT_EQ(status("pos/t1"), 429u);
+    viewed("card:7", "tea");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:7", "", "{}", "card:8");
+    EXPECT_EQ(ask_as(till, "/v1/profiles/card:7", "pos/t2").status, 200u);
+    for (int guess = 0; guess < 58; ++guess)
+        EXPECT_EQ(ask_as(till, "/v1/profiles/card:x" + std::to_string(guess), "pos/t2").status, 404u);
+    EXPECT_EQ(status("pos/t2"), 429u) << "of one whom only events know too";
+}
+
+TEST_F(PersonsTest, APlatformWhoseClockIsAheadHidesNothingThatIsStillToCome) {
+    put("c-1", 1, "card:1", R"(,"updated":")" + to_rfc3339(clock_.utc() + std::chrono::hours(24)) + "\"");
+    clock_.advance(std::chrono::seconds(1));
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), HasSubstr("tea"));
+}
+
+TEST_F(PersonsTest, RecentTouchesStandInTheOrderOfTheirTimes) {
+    put("c-1", 1, "card:1");
+    viewed("card:1", "tea");
+    clock_.advance(std::chrono::minutes(1));
+    told_at_ = clock_.utc() - std::chrono::minutes(30);
+    viewed("card:1", "told-late");
+    told_at_ = clock_.utc() + std::chrono::hours(24 * 365);
+    viewed("card:1", "clock-ahead");
+    clock_.advance(std::chrono::minutes(1));
+    told_at_.reset();
+    viewed("card:1", "milk");
+    const std::string recent = read("card:1");
+    EXPECT_LT(recent.find("milk"), recent.find("clock-ahead")) << recent;
+    EXPECT_LT(recent.find("clock-ahead"), recent.find("tea"));
+    EXPECT_LT(recent.find("tea"), recent.find("told-late"));
+}
+
 TEST_F(PersonsTest, PicturesAreTheSameAfterARestartWhetherWrittenDownOrNot) {
     viewed("card:1", "one");
     EXPECT_THAT(read("card:1", "operation"), HasSubstr("provisional"));

@@ -77,6 +77,22 @@ TEST_F(PictureTest, ACartIsFilledAndASaleEmptiesIt) {
 }
 
 // Streams are read one after the other: the sale may be met before what was put into the cart.
+TEST_F(PictureTest, WhoLeavesAZoneIsNowhereUnlessHeHasComeToAnother) {
+    const auto entered = [&](const std::string& zone) {
+        happens(Stream::telemetry, "store.beacon.entered.v1", R"({"zone":")" + zone + "\"}");
+    };
+    entered("dairy");
+    EXPECT_THAT(json(), HasSubstr(R"("place":{"zone":"dairy")"));
+    entered("wine");
+    happens(Stream::telemetry, "store.beacon.left.v1", R"({"zone":"dairy"})");
+    EXPECT_THAT(json(), HasSubstr(R"("place":{"zone":"wine")")) << "beacons overlap";
+    happens(Stream::telemetry, "store.beacon.left.v1", R"({"zone":"wine"})");
+    EXPECT_THAT(json(), Not(HasSubstr("place")));
+    entered("dairy");
+    happens(Stream::telemetry, "store.door.left.v1", "{}");
+    EXPECT_THAT(json(), Not(HasSubstr("place"))) << "the shop, as it seems";
+}
+
 TEST_F(PictureTest, WhatWasInTheCartBeforeASaleIsPaidInWhateverOrderTheyAreRead) {
     const Told milk = told(Stream::interactions, "store.kiosk.cart.v1", R"({"action":"add","item":"milk"})");
     happens(Stream::sales, "store.pos.sale.v1", "{}");

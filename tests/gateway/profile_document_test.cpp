@@ -110,6 +110,11 @@ TEST_F(ProfileDocumentTest, WhatIsWrongIsSaidInASentence) {
         wrong(R"({"version":1,"consents":{"marketing":{"state":"granted"},"marketing":{"state":"denied"}}})"),
         HasSubstr("'consents'"));
     EXPECT_THAT(wrong(R"({"version":1,"updated":"yesterday"})"), HasSubstr("'updated'"));
+    for (const char* seen : {"[]", "17", R"({"gw-1":17})", R"({"gw-1":{"customer":17}})",
+                             R"({"gw-1":{"epoch":7,"customer":17}})", R"({"gw-1":{"epoch":"e","sale":17}})",
+                             R"({"gw-1":{"epoch":"e","sales":-1}})", R"({"gw-1":{"epoch":"e","sales":{}}})",
+                             R"({"gw-1":{"epoch":"e","sales":1,"sales":2}})"})
+        EXPECT_THAT(wrong(R"({"version":1,"seen":)" + std::string(seen) + "}"), HasSubstr("'seen'")) << seen;
     EXPECT_THAT(wrong(R"({"version":1,"x":")" + std::string(70'000, 'x') + "\"}"),
                 HasSubstr("at most 65536"));
     std::string many = R"({"version":1,"aliases":[)";

@@ -140,8 +140,9 @@ TEST_F(ProfileFeedShopTest, WhatIsRefusedIsLoggedOnceAPageAndNamesNobody) {
     testing::internal::CaptureStderr();
     EXPECT_EQ(uplink::write_mapped(nullptr, lines, clock_.utc(), {}, writes()).refused, 3u);
     const std::string logged = testing::internal::GetCapturedStderr();
-    EXPECT_THAT(logged, AllOf(HasSubstr("lines about profiles are passed over refused=3"),
-                              Not(HasSubstr("c-1")), Not(HasSubstr("card")), Not(HasSubstr("jane"))));
+    EXPECT_THAT(logged,
+                AllOf(HasSubstr("lines about profiles are refused, whole or a part of an erasure refused=3"),
+                      Not(HasSubstr("c-1")), Not(HasSubstr("card")), Not(HasSubstr("jane"))));
     EXPECT_EQ(std::count(logged.begin(), logged.end(), '\n'), 1);
 }
 

@@ -257,6 +257,21 @@ TEST_F(ProfileRoutesTest, ABatchIsAnsweredLineByLine) {
     EXPECT_EQ(ask("POST", "/v1/profiles/batch", "").status, 400);
 }
 
+// Every change refers to `line` of `seen`: an erasure does not wait for a platform to mend its numbers.
+TEST_F(ProfileRoutesTest, WhoIsToBeForgottenIsWhateverTheLineSaysThePlatformHasSeen) {
+    close();
+    too_far_ = [](std::string_view document) { return document.find("\"seen\"") != std::string_view::npos; };
+    open();
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer answer = ask("POST", "/v1/profiles/batch",
+                                  R"({"op":"put","id":"c-2","version":1,"seen":{}})"
+                                  "\n"
+                                  R"({"op":"delete","id":"c-1","seen":{}})");
+    EXPECT_THAT(answer.body,
+                AllOf(HasSubstr(R"({"index":0,"status":400)"), HasSubstr("\"outcome\":\"erased\"")));
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1").status, 410);
+}
+
 TEST_F(ProfileRoutesTest, AThousandProfilesComeInOneBatch) {
     std::string lines;
     for (int i = 0; i < 1000; ++i)
@@ -272,13 +287,20 @@ TEST_F(ProfileRoutesTest, AReaderWhoHasItAlreadyIsTold304UntilItChanges) {
     ask("PUT", "/v1/profiles/c-1", jane);
     const HttpAnswer first = ask("GET", "/v1/profiles/c-1");
     const std::string tag = first.header("etag");
-    EXPECT_THAT(tag, StartsWith("\"41-"));
+    EXPECT_THAT(tag, StartsWith("W/\"41-"));
     const HttpAnswer again = ask("GET", "/v1/profiles/c-1", "", "If-None-Match: W/\"x\", " + tag + "\r\n");
     EXPECT_EQ(again.status, 304);
     EXPECT_EQ(again.body, "");
     EXPECT_EQ(again.header("etag"), tag);
     EXPECT_EQ(ask("GET", "/v1/profiles/c-1?purpose=marketing", "", "If-None-Match: " + tag + "\r\n").status,
               200);
+    EXPECT_EQ(ask("GET", "/v1/profiles/c-1", "", "If-None-Match: " + tag.substr(2) + "\r\n").status, 304)
+        << "compared as weak ones are";
+    clock_.advance(std::chrono::hours(1));
+    ask("PUT", "/v1/profiles/c-1", jane);
+    const HttpAnswer same = ask("GET", "/v1/profiles/c-1", "", "If-None-Match: " + tag + "\r\n");
+    EXPECT_EQ(same.status, 304) << "the platform said the same again";
+    EXPECT_EQ(same.header("age"), "0");
     ask("PUT", "/v1/profiles/c-1", R"({"version":42})");
     EXPECT_EQ(ask("GET", "/v1/profiles/c-1", "", "If-None-Match: " + tag + "\r\n").status, 200);
 }

@@ -91,7 +91,8 @@ class ProfileShop : public testing::Test {
                     EXPECT_TRUE(pictures_->part(ones, others));
                 },
                 [this](const std::vector<std::string>& keys) { followers_->changed(keys, clock_.steady()); },
-                &mappings_};
+                &mappings_,
+                too_far_};
             routes_ = gateway::profile_routes(parts);
             routes_.push_back(gateway::wanted_route(*reads_));
             for (gateway::Route& route : gateway::profile_read_routes(
@@ -218,6 +219,7 @@ class ProfileShop : public testing::Test {
     Result<void> picture_rows_written_;
     std::function<void()> on_erase_events_;
     std::vector<uplink::ProfileMapping> mappings_;
+    std::function<bool(std::string_view)> too_far_;
     std::vector<gateway::Route> routes_;
     std::unique_ptr<gateway::HttpServer> server_;
     int port_ = 0;
