@@ -22,6 +22,12 @@ std::string source_rule(const std::string& text) {
                                         : "a pointer such as \"/traits/email\", \"$item/..\", \"$root/..\", "
                                           "\"$1\", \"$received\", or a text of its own";
 }
+std::string id_rule(const std::string& text) {
+    return uplink::mapping_id(text)
+               ? ""
+               : "a pointer such as \"/userId\", or \"email:/traits/email\" for an id that is "
+                 "made of an alias";
+}
 std::string pattern_rule(const std::string& text) {
     return uplink::mapping_pattern(text) ? "" : "a pointer such as \"/batch/*\", at most 16 steps";
 }
@@ -132,7 +138,10 @@ uplink::MappingRule read_rule(Section section, Reading& reading) {
     std::size_t op = 0;
     section.choice<std::size_t>("op", op, {{ops[0], 0}, {ops[1], 1}, {ops[2], 2}, {ops[3], 3}});
     out.op = ops[op];
-    out.id = sources(section, "id");
+    std::vector<std::string> ids;
+    section.texts("id", ids, id_rule);
+    for (const std::string& text : ids)
+        out.id.push_back(uplink::mapping_id(text).value_or(uplink::MappingId{}));
     if (out.id.empty()) section.complain("id", "rule.id is missing; it must be a list of pointers");
     out.version = sources(section, "version");
     out.updated = sources(section, "updated");

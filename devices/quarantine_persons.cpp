@@ -1,6 +1,7 @@
 #include "devices/quarantine_persons.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "devices/decode.hpp"
 #include "devices/json_slice.hpp"
@@ -8,7 +9,7 @@
 namespace touchpoint::devices {
 namespace {
 
-constexpr std::string_view key = "\"customer\"";
+constexpr std::array<std::string_view, 2> keys = {"\"customer\"", "\"subject\""};
 constexpr std::string_view blanks = " \t\r\n";
 
 std::size_t behind_space(std::string_view text, std::size_t at) {
@@ -46,21 +47,25 @@ std::vector<std::string> customers_named(
         if (!quoted.empty() && quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted))
             add(json_unescape(quoted));
     };
-    for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < most;
-         at = payload.find(key, at)) {
-        at = behind_space(payload, at + key.size());
-        if (at >= payload.size() || payload[at] != ':') continue;
-        at = behind_space(payload, at + 1);
-        const bool list = at < payload.size() && payload[at] == '[';
-        if (list) at = behind_space(payload, at + 1);
-        for (bool more = true; more && customers.size() < most;) {
-            const std::string_view quoted = string_at(payload, at);
-            add_string(quoted);
-            at = behind_space(payload, at + quoted.size());
-            more = list && !quoted.empty() && at < payload.size() && payload[at] == ',';
-            if (more) at = behind_space(payload, at + 1);
+    const auto search = [&](std::string_view key) {
+        for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < most;
+             at = payload.find(key, at)) {
+            at = behind_space(payload, at + key.size());
+            if (at >= payload.size() || payload[at] != ':') continue;
+            at = behind_space(payload, at + 1);
+            const bool list = at < payload.size() && payload[at] == '[';
+            if (list) at = behind_space(payload, at + 1);
+            for (bool more = true; more && customers.size() < most;) {
+                const std::string_view quoted = string_at(payload, at);
+                add_string(quoted);
+                at = behind_space(payload, at + quoted.size());
+                more = list && !quoted.empty() && at < payload.size() && payload[at] == ',';
+                if (more) at = behind_space(payload, at + 1);
+            }
         }
-    }
+    };
+    // A CloudEvent names him by its subject.
+    for (const std::string_view key : keys) search(key);
     for (const auto& [name, value] : user_properties)
         if (name == "customer" || name == "subject") add(value);
     return customers;

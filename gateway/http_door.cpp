@@ -80,7 +80,7 @@ HttpResponse HttpDoor::preflight(const HttpRequest& request, const std::vector<R
     for (const auto& [name, value] : refusal.headers)
         if (name == "Allow") answer.headers.emplace_back("Access-Control-Allow-Methods", value);
     answer.headers.emplace_back("Access-Control-Allow-Headers",
-                                "Authorization, Content-Type, If-Match, If-None-Match");
+                                "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID");
     answer.headers.emplace_back("Access-Control-Max-Age", preflight_max_age_s);
     // A page from the internet that asks a machine in the shop's LAN.
     if (request.header("access-control-request-private-network") == "true")

@@ -109,29 +109,46 @@ ClientAddress client_address(const asio::ip::tcp::endpoint& endpoint) {
     return ip.is_v4() ? of(ip.to_v4().to_bytes()) : of(ip.to_v6().to_bytes());
 }
 
-// A header's value that a route made, perhaps from a client's words: nothing in it ends the line.
-std::string one_line(std::string text) {
+// Of an answer with the fields that a route and the door add.
+constexpr std::size_t head_bytes_likely = 512;
+
+// A header's value that a route made, perhaps from a client's words: nothing in it ends the line. From `at`
+// on.
+void one_line(std::string& text, std::size_t at) {
     std::replace_if(
-        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
-    return text;
+        text.begin() + static_cast<std::ptrdiff_t>(at), text.end(),
+        [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
 }
 
+// Room for the body is kept behind it.
 std::string head(const HttpResponse& response, bool keep, bool chunked) {
-    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " ";
+    std::string out;
+    out.reserve(head_bytes_likely + response.body.size());
+    out += "HTTP/1.1 ";
+    out += std::to_string(response.status);
+    out += ' ';
     out += std::string_view(http::obsolete_reason(static_cast<http::status>(response.status)));
     out += "\r\n";
-    if (!response.content_type.empty()) out += "Content-Type: " + one_line(response.content_type) + "\r\n";
+    const auto field = [&](std::string_view name, std::string_view value) {
+        out += name;
+        out += ": ";
+        const std::size_t at = out.size();
+        out += value;
+        one_line(out, at);
+        out += "\r\n";
+    };
+    if (!response.content_type.empty()) field("Content-Type", response.content_type);
     bool cached = false;
     bool policy = false;
     for (const auto& [name, value] : response.headers) {
         cached = cached || name == "Cache-Control";
         policy = policy || name == "Content-Security-Policy";
-        out += name + ": " + one_line(value) + "\r\n";
+        field(name, value);
     }
     if (response.stream != nullptr)
         out += chunked ? "Transfer-Encoding: chunked\r\n" : "";
     else if (response.status != 204 && response.status != 304)
-        out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+        field("Content-Length", std::to_string(response.body.size()));
     // What a route does not say otherwise: nothing is kept, nothing is run, nothing is told to others.
     if (!cached) out += "Cache-Control: no-store\r\n";
     if (!policy) out += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";

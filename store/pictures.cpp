@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view position_key = "position";  // no pseudonym has such a name
 constexpr std::uint8_t position_format = 1;
-constexpr std::size_t head_bytes = 8;
+constexpr std::size_t head_bytes = 8;  // the time, and in its highest bit whether there is a refusal
+constexpr std::uint64_t refusal_bit = 1ull << 63;
 
 std::string context_of(std::string_view key) { return "picture" + std::string(key); }
 
@@ -51,7 +52,13 @@ Result<std::size_t> Pictures::let_go(Transaction& txn, std::size_t most, UtcTime
                                      bool whatever_its_age) {
     const unsigned table = cache_.tables().pictures;
     const std::size_t wanted = std::max(sample, most * sample_of_each);
-    std::vector<std::pair<std::int64_t, std::string>> seen;  // when it changed, its key
+    struct Candidate {
+        bool refusal = false;
+        std::int64_t ms = 0;  // when it changed
+        std::string key;
+        auto operator<=>(const Candidate&) const = default;
+    };
+    std::vector<Candidate> seen;
     const std::string from = sweep_;
     for (bool turned = false; seen.size() < wanted;) {
         const auto row = txn.seek(table, sweep_.empty() ? std::string(1, '\0') : sweep_);
@@ -65,16 +72,17 @@ Result<std::size_t> Pictures::let_go(Transaction& txn, std::size_t most, UtcTime
         if (turned && key >= from) break;  // once around
         sweep_ = key + '\0';
         if (key == position_key) continue;
-        const auto ms = (*row)->value.size() < head_bytes
-                            ? 0
-                            : static_cast<std::int64_t>(ByteReader((*row)->value).little<std::uint64_t>());
-        seen.emplace_back(ms, std::move(key));
+        const std::uint64_t head =
+            (*row)->value.size() < head_bytes ? 0 : ByteReader((*row)->value).little<std::uint64_t>();
+        seen.push_back(
+            {(head & refusal_bit) != 0, static_cast<std::int64_t>(head & ~refusal_bit), std::move(key)});
     }
     std::sort(seen.begin(), seen.end());
     std::size_t gone = 0;
-    for (const auto& [ms, key] : seen) {
-        if (gone == most || (!whatever_its_age && ms >= too_old.ms)) break;
-        const auto erased = txn.erase(table, key);
+    for (const Candidate& one : seen) {
+        if (gone == most) break;
+        if (!whatever_its_age && one.ms >= too_old.ms) continue;
+        const auto erased = txn.erase(table, one.key);
         if (!erased) return erased.error();
         ++gone;
     }
@@ -94,7 +102,7 @@ Result<void> Pictures::write(std::span<const PictureRow> rows, const PicturesPos
             continue;
         }
         std::string value;
-        append_little(value, static_cast<std::uint64_t>(row.changed.ms));
+        append_little(value, static_cast<std::uint64_t>(row.changed.ms) | (row.refusal ? refusal_bit : 0));
         value += box_.seal(*row.plain, context_of(row.key));
         if (const auto put = txn->put(table, row.key, value); !put) return put.error();
     }

@@ -6,8 +6,9 @@
 //   The rows and the position of one write() are there together or not at all, and survive a power cut: what
 //   is behind the position is read again from the log, and nothing is counted twice.
 //   Bounded: above `bytes_max` of pages those that changed longest ago leave, of a sample, and more than came
-//   with the same write(); so do those older than `age_max`. A row that does not open is as if it were not
-//   there.
+//   with the same write(), and those with a refusal after the others: invented customers push out what a real
+//   one did here, but not what he has forbidden. Those older than `age_max` leave, too. A row that does not
+//   open is as if it were not there.
 //
 // Threads: get() from any; write() from one at a time.
 // On disk: store/README.md, "cache".
@@ -41,6 +42,7 @@ struct PictureRow {
     std::string key;
     std::optional<std::string> plain;  // empty: it goes
     UtcTime changed;
+    bool refusal = false;  // a consent was refused: of what leaves for want of room it leaves last
 };
 
 class Pictures {

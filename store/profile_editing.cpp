@@ -337,6 +337,10 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
 }
 
 ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
+    const std::string own = key_of(wanted.id);
+    const auto row = load(own);
+    if (row && row->live() && wanted.version && *wanted.version < row->head.version)
+        return refused(Verdict::refused_older, wanted.id, row->head.version);
     ProfileOutcome out;
     out.verdict = Verdict::erased;
     out.id = wanted.id;
@@ -345,8 +349,6 @@ ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
         forget_person(alias.key);
         out.forgotten.push_back(alias.key);
     }
-    const std::string own = key_of(wanted.id);
-    const auto row = load(own);
     // What came from a merge without a document has no version that a late put could be measured by.
     const bool merged_unknown = row && row->head.kind == ProfileKind::merged && row->head.version == 0;
     const bool left = row && row->head.kind == ProfileKind::left;

@@ -73,7 +73,8 @@ std::optional<ProfileOutcome> ProfileEditing::merge_refused(const Row& survivor,
         if (row.head.kind == ProfileKind::merged && row.survivor != survivor.body->id &&
             !among(ids, row.survivor))
             return loop(ids[i] + " is merged into another profile already");
-        done = done && row.head.kind == ProfileKind::merged;
+        if (row.head.kind == ProfileKind::merged) continue;  // counted with the one it is part of
+        done = false;
         merged += 1 + (row.body ? row.body->merged_in.size() : 0);
         aliases += row.body ? alias_keys(*row.body).size() : 0;
     }

@@ -83,8 +83,9 @@ struct ProfilePatch {
 };
 struct ProfileErase {
     std::string id;
-    // Up to which version a put is too late, at least the one that is held. Without: of a profile that is not
-    // held, every version.
+    // Up to which version a put is too late. A later one that is held stays, and he with it: the erasure was
+    // said before, and comes once more. Without: the one that is held; of a profile that is not, every
+    // version.
     std::optional<std::uint64_t> version;
     // Of this person, also where the cache does not know it (any more): their vault rows go, too.
     std::vector<Alias> aliases{};

@@ -19,6 +19,11 @@ std::string_view pseudonym_in(std::string_view subject) {
     return subject.substr(pseudonym_prefix.size());
 }
 
+// A name that the platform does not know yet must reach it, or it never hears whose it is.
+std::string name_to_tell(std::string_view pseudonym, const PersonName& name) {
+    return name.tied ? std::string(pseudonym_prefix) + std::string(pseudonym) : name.subject;
+}
+
 // JSON members with another text in the place of `old`, which is a part of them.
 void append_with(std::string& out, std::string_view members, std::string_view old, std::string_view text) {
     const auto at = static_cast<std::size_t>(old.data() - members.data());
@@ -104,15 +109,21 @@ void Formatter::append_members(std::string& out, Stream stream, std::string_view
         out += named;
         return;
     }
-    std::string others;
+    std::vector<std::string> others;
+    const auto add = [&](std::string other) {
+        if (other != person.subject && std::find(others.begin(), others.end(), other) == others.end())
+            others.push_back(std::move(other));
+    };
+    add(name_to_tell(pseudonym, person));
     for (std::string_view rest = same; !rest.empty();) {
         const std::size_t comma = std::min(rest.find(','), rest.size());
         const std::string_view one = pseudonym_in(rest.substr(0, comma));
-        if (!others.empty()) others += ',';
-        others += one.empty() ? std::string(rest.substr(0, comma)) : name_(one, stream).subject;
+        add(one.empty() ? std::string(rest.substr(0, comma)) : name_to_tell(one, name_(one, stream)));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
     }
-    append_with(out, named, same, others);
+    // All of them are his by what the platform itself has said.
+    if (others.empty()) others.push_back(person.subject);
+    append_with(out, named, same, fmt::format("{}", fmt::join(others, ",")));
 }
 
 std::string Formatter::gap(const store::Gap& gap) const {

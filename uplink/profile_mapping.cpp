@@ -184,9 +184,8 @@ class Writing {
     Writing(const MappingRule& rule, const Place& place) : rule_(rule), place_(place) {}
 
     MappedItem result() {
-        const auto id = first_text(place_, rule_.id);
-        if (!id) wrong("id", "there is none");
-        line_ = "{\"op\":" + json_string(rule_.op) + ",\"id\":" + json_string(id.value_or(""));
+        line_ = "{\"op\":" + json_string(rule_.op);
+        add_id();
         if (rule_.op == "merge") {
             add_from();
         } else {
@@ -208,6 +207,22 @@ class Writing {
         if (!problem_.empty()) return;
         problem_ = "rule " + rule_.name + ", ";
         problem_.append(what).append(": ").append(why);
+    }
+
+    void add_id() {
+        bool others = false;
+        for (const MappingId& one : rule_.id) {
+            const auto text = text_at(place_, one.source);
+            if (!text || text->empty()) continue;
+            if (one.scheme.empty() && text->find_first_of("/:") != std::string::npos) {
+                others = true;  // a URL, perhaps
+                continue;
+            }
+            line_ += one.scheme.empty() ? ",\"id\":" : ",\"id_of\":";
+            line_ += json_string(one.scheme.empty() ? *text : one.scheme + ':' + *text);
+            return;
+        }
+        wrong("id", others ? "there is none without / and :" : "there is none");
     }
 
     template <class Do>
@@ -423,6 +438,20 @@ std::optional<MappingSource> mapping_source(std::string_view text) {
     const auto number = index_of(text.substr(1));
     if (!number || *number == 0 || *number > steps_max) return std::nullopt;
     return MappingSource{Kind::key, {}, *number - 1, {}};
+}
+
+std::optional<MappingId> mapping_id(std::string_view text) {
+    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    const std::size_t colon = text.find(':');
+    const std::string_view scheme = text.substr(0, colon);
+    const bool alias = colon != std::string_view::npos && !scheme.empty() && scheme.size() <= 32 &&
+                       letter(scheme[0]) && std::all_of(scheme.begin(), scheme.end(), [&](char c) {
+                           return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-';
+                       });
+    auto source = mapping_source(alias ? text.substr(colon + 1) : text);
+    // One id for all is none.
+    if (!source || source->kind == MappingSource::Kind::constant) return std::nullopt;
+    return MappingId{std::move(*source), std::string(alias ? scheme : std::string_view())};
 }
 
 std::optional<std::vector<std::string>> mapping_pattern(std::string_view text) { return steps_of(text); }

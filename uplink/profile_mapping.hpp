@@ -46,6 +46,14 @@ std::optional<std::vector<std::string>> mapping_pattern(std::string_view text);
 using MappingWords = std::vector<std::pair<std::string, std::string>>;
 using MappingSources = std::vector<MappingSource>;  // the first that is there
 
+// Where a profile's id comes from: a source that is one, or "email:/a/0", an alias: then the id is made of
+// its pseudonym, for an address or a number that somebody is known by is no name for files and logs.
+struct MappingId {
+    MappingSource source;
+    std::string scheme;  // empty: it is the id
+};
+std::optional<MappingId> mapping_id(std::string_view text);
+
 struct MappingWhen {
     std::vector<std::pair<MappingSource, std::string>> equals;
     MappingSources has;
@@ -77,8 +85,9 @@ struct MappingConsent {
 struct MappingRule {
     std::string name;
     MappingWhen when;
-    std::string op = "put";  // put, patch, delete, merge
-    MappingSources id, version, updated;
+    std::string op = "put";     // put, patch, delete, merge
+    std::vector<MappingId> id;  // the first that leads to something; what has / or : in it is no id
+    MappingSources version, updated;
     bool seconds = false;           // numbers in `updated` are seconds, not milliseconds
     std::vector<std::string> from;  // of a merge: a pattern
     std::vector<std::pair<std::string, MappingSource>> set;  // trait, its value

@@ -6,6 +6,18 @@
 
 namespace touchpoint {
 
+namespace {
+
+std::string known_purpose(std::string text) {
+    std::string lower = text;
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const bool known = std::find(purpose_names.begin(), purpose_names.end(), lower) != purpose_names.end();
+    return known ? lower : text;
+}
+
+}  // namespace
+
 std::optional<ConsentState> consent_state_named(std::string_view text) {
     if (text == "granted") return ConsentState::granted;
     if (text == "denied") return ConsentState::denied;
@@ -48,7 +60,7 @@ std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data) 
     if (items.empty() || items.size() > consent_purposes_max) return bad_purpose;
     for (const std::string_view item : items) {
         if (!is_string(item)) return bad_purpose;
-        change.purposes.push_back(json_unescape(item));
+        change.purposes.push_back(known_purpose(json_unescape(item)));
         if (change.purposes.back().empty() || change.purposes.back().size() > purpose_bytes_max)
             return bad_purpose;
     }

@@ -5,6 +5,7 @@
 // Threads: pure, any.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,6 +18,9 @@
 
 namespace touchpoint {
 
+// What a person's data are used for, as far as this gateway decides by it; others are kept as they are.
+inline constexpr std::array<std::string_view, 4> purpose_names = {"operation", "analytics", "personalisation",
+                                                                  "marketing"};
 inline constexpr std::size_t consent_purposes_max = 8;  // in one event
 inline constexpr std::size_t purpose_bytes_max = 64;
 
@@ -35,7 +39,8 @@ struct ConsentMistake {
     std::string_view words;   // for who wrote the device
 };
 
-// `data`: a JSON object, or anything else.
+// `data`: a JSON object, or anything else. A purpose of purpose_names is known in capitals, too: that nobody
+// obeys a refusal of "Marketing" helps nobody.
 std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data);
 
 }  // namespace touchpoint

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -117,6 +118,7 @@ class LivePictures {
 
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
+    static constexpr std::chrono::minutes say_again_after{1};
     static constexpr int follow_stood_max = 5000;  // looks without progress, a millisecond each
 
     struct Cursor {
@@ -125,6 +127,8 @@ class LivePictures {
         std::size_t next = 0;  // in the slice
     };
 
+    // mutex_, before whoever follows the log goes on with it.
+    std::unique_lock<std::mutex> enter() const;
     void link(const std::vector<std::string>& names);
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
     Result<bool> catch_up_some(std::uint64_t events_max);
@@ -153,8 +157,9 @@ class LivePictures {
     const Clock& clock_;
     const std::string session_key_;
 
-    std::mutex checkpoint_;     // one at a time; taken before mutex_
-    mutable std::mutex mutex_;  // everything below
+    std::mutex checkpoint_;                // one at a time; taken before mutex_
+    mutable std::mutex mutex_;             // everything below
+    mutable std::atomic<int> waiting_{0};  // in enter()
     PerStream<Cursor> cursors_;
     store::PicturesPosition position_;
     std::list<Entry> entries_;  // used last in front
@@ -162,6 +167,7 @@ class LivePictures {
     std::size_t dirty_ = 0;
     std::uint64_t events_since_ = 0;  // the last checkpoint
     bool writing_ = false;
+    UtcTime too_many_names_said_;
     News news_;
 };
 

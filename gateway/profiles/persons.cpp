@@ -87,17 +87,23 @@ Picture Persons::picture(const Whole& all, const store::Profile& survivor) {
                                   options_.gateway_id, parts_.epoch);
         for (Picture& one : parts_.pictures.each(some)) {
             forget_touches(one, seen, parts_.epoch);
+            mark_told(one, seen);
             pictures.push_back(std::move(one));
         }
     }
+    // Of two names the later decision counts also when it is told already; so those leave when they are one.
     Picture out = together(pictures);
+    forget_told(out);
     forget_state(out, seen_by(survivor, options_.gateway_id, parts_.epoch));
     return out;
 }
 
-// `look` is found.
-Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTime now) {
+// `look` is found. `by`: names that led to it beside its own; a row of one of those may have left by now.
+Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTime now,
+                                 const std::vector<std::string>& by) {
     std::vector<std::string> names = keys_of(look.profile);
+    for (const std::string& name : by)
+        if (!among(name, names)) names.push_back(name);
     if (parts_.pictures.nothing_of(names)) {
         look.by_merged = by_merged;
         Person person;
@@ -130,7 +136,8 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
     // Whoever said no to one of them said it.
     for (const auto& [id, other] : whole_of.profiles)
         if (id != person.look.profile.id) add_refusals(now_known, other.json);
-    person.look.profile.json = with_picture(person.look.profile.json, now_known);
+    person.look.profile.json =
+        with_picture(person.look.profile.json, now_known, person.look.profile.received);
     return person;
 }
 
@@ -144,7 +151,7 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
         if (const auto found = all->profiles.find(all->survivor); found != all->profiles.end()) {
             person.look.kind = Kind::found;
             person.look.profile = found->second;
-            return complete(std::move(person.look), false, now);
+            return complete(std::move(person.look), false, now, names);
         }
     }
     const Picture picture = parts_.pictures.of(names);
@@ -157,7 +164,7 @@ Result<Person> Persons::from_names(const std::vector<std::string>& names, const 
     // Not now: an answer that did not change keeps its tag.
     profile.received = picture.changed.ms != 0 ? picture.changed : now;
     if (!text.empty()) profile.aliases.push_back({key, std::string(text)});
-    profile.json = with_picture("{\"provisional\":true}", picture);
+    profile.json = with_picture("{\"provisional\":true}", picture, {});
     return person;
 }
 
@@ -220,7 +227,7 @@ void Persons::came(std::string_view id, UtcTime now) {
 }
 
 Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcTime now) {
-    Name name{"pseudonym/" + pseudonym, false};
+    Name name{"pseudonym/" + pseudonym};
     // No touchpoint waits here: what a burst has brought is looked at first.
     const auto person = by_alias_at(parts_.pictures.catch_up(leaving_waits_events_max), pseudonym, {}, now);
     if (!person || person->behind || person->look.kind == Kind::erased) return name;
@@ -229,7 +236,9 @@ Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcT
                                options_.unknown_granted, now);
     if (!may) return name;
     name.raw = true;
-    if (found && !person->provisional) name.subject = "profile/" + person->look.profile.id;
+    if (!found || person->provisional) return name;
+    name.subject = "profile/" + person->look.profile.id;
+    name.tied = among(pseudonym, person->tied);
     return name;
 }
 

@@ -74,6 +74,7 @@ class Persons {
     struct Name {
         std::string subject;  // "profile/c-1", "pseudonym/p1_.."
         bool raw = false;
+        bool tied = false;  // as in Person
     };
     Name leaving(const std::string& pseudonym, Stream stream, UtcTime now);
 
@@ -93,7 +94,8 @@ class Persons {
     Result<Person> by_alias_at(Result<bool> followed, const std::string& key, std::string_view text,
                                UtcTime now);
     Result<Person> look_up(const std::string& key, std::string_view text, UtcTime now);
-    Result<Person> complete(store::ProfileLook look, bool by_merged, UtcTime now);
+    Result<Person> complete(store::ProfileLook look, bool by_merged, UtcTime now,
+                            const std::vector<std::string>& by = {});
     Result<Person> from_names(const std::vector<std::string>& names, const std::string& key,
                               std::string_view text, UtcTime now);
 

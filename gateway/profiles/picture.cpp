@@ -261,15 +261,24 @@ void forget_state(Picture& picture, const Seen& seen) {
         (!picture.paid || seen.covers(*picture.paid));
     if (cart_seen) picture.cart.clear(), picture.paid.reset();
     if (picture.zone && seen.covers(picture.zone->mark)) picture.zone.reset();
-    // A "no" leaves only when the platform surely has it: that its version is later says little about it.
-    std::erase_if(picture.consents, [&](const auto& row) {
-        const bool surely = seen.by_numbers && row.second.mark.sequence != 0;
-        return seen.covers(row.second.mark) && (surely || row.second.state == ConsentState::granted);
-    });
+}
+
+// A "no" is told only when the platform surely has it: that its version is later says little about it.
+void mark_told(Picture& picture, const Seen& seen) {
+    for (auto& [purpose, consent] : picture.consents) {
+        const bool surely = seen.by_numbers && consent.mark.sequence != 0;
+        consent.told = seen.covers(consent.mark) && (surely || consent.state == ConsentState::granted);
+    }
+}
+
+void forget_told(Picture& picture) {
+    std::erase_if(picture.consents, [](const auto& row) { return row.second.told; });
 }
 
 Picture unseen(Picture picture, const Seen& seen, const std::string& epoch) {
     forget_touches(picture, seen, epoch);
+    mark_told(picture, seen);
+    forget_told(picture);
     forget_state(picture, seen);
     return picture;
 }

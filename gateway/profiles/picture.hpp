@@ -65,6 +65,7 @@ struct Picture {
         UtcTime since;
         std::optional<UtcTime> until;
         Mark mark;
+        bool told = false;  // by the profile that this name leads to (forget_told()); not on the disk
         bool operator==(const Consent&) const = default;
     };
 
@@ -98,8 +99,12 @@ Picture together(const std::vector<Picture>& pictures);
 // some did. So `older` holds only what is new since then: of more than touches_max that are, all count until
 // the last of them is seen.
 bool forget_touches(Picture& picture, const Seen& seen, const std::string& epoch);
-// Cart, place and consents that the platform has seen leave: it tells them.
+// Cart and place that the platform has seen leave: it tells them.
 void forget_state(Picture& picture, const Seen& seen);
+// Marks the consents that the platform tells by itself now; and takes those out. Between the two pictures are
+// put together, so that of two decisions the later one counts before one of them is left out.
+void mark_told(Picture& picture, const Seen& seen);
+void forget_told(Picture& picture);
 // Both of it.
 Picture unseen(Picture picture, const Seen& seen, const std::string& epoch);
 

@@ -47,13 +47,6 @@ std::vector<std::string_view> lines_of(std::string_view body) {
     return lines;
 }
 
-// Whoever is to be forgotten is, whatever else the line says.
-Made unless_too_far(const ProfileParts& parts, Made change, std::string_view line) {
-    if (!change || std::holds_alternative<store::ProfileErase>(*change)) return change;
-    if (parts.too_far && parts.too_far(line)) return Mistake{std::string(too_far_words)};
-    return change;
-}
-
 // One change of a batch before it is read, or what its document had instead.
 struct Entry {
     std::size_t index = 0;            // of the line

@@ -7,6 +7,7 @@
 
 #include "devices/decode.hpp"
 #include "devices/json_slice.hpp"
+#include "gateway/core/consent.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/merge_patch.hpp"
 #include "gateway/profiles/persons.hpp"
@@ -22,8 +23,9 @@ using store::Profiles;
 
 // Members that are kept beside the document, or that an answer of ours adds: whoever sends back what he read
 // does no harm.
-constexpr std::array<std::string_view, 8> not_kept = {"id",    "version",  "updated",     "aliases",
-                                                      "stale", "withheld", "merged_from", "received"};
+constexpr std::array<std::string_view, 14> not_kept = {
+    "id",          "id_of",    "version", "updated", "aliases", "stale", "withheld",
+    "merged_from", "received", "recent",  "counts",  "place",   "cart",  "provisional"};
 // Whether a purpose sees this member, in the order of Purpose. The others, ours unknown, are as traits.
 struct Sight {
     std::string_view member;
@@ -43,8 +45,6 @@ constexpr std::string_view received_member = ",\"received\":";
 constexpr std::size_t json_beside_document = 512;
 // Paths of their own stand there.
 constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
-constexpr std::array<std::string_view, 4> purpose_names = {"operation", "analytics", "personalisation",
-                                                           "marketing"};
 
 bool among(std::string_view word, const auto& words) {
     return std::find(words.begin(), words.end(), word) != words.end();
@@ -87,8 +87,15 @@ Read<std::optional<std::uint64_t>> version_in(const std::vector<JsonMember>& mem
     return version;
 }
 
-Read<std::string> id_in(const std::vector<JsonMember>& members) {
+// Whoever is known to the platform by an alias only has an id all the same, and one that tells nothing.
+Read<std::string> id_in(const std::vector<JsonMember>& members, const devices::Pseudonymiser& pseudonymiser) {
     const auto value = devices::json_find(members, "id");
+    if (const auto of = devices::json_find(members, "id_of"); of && !value) {
+        const auto alias =
+            is_string(*of) ? alias_of(devices::json_unescape(*of), pseudonymiser) : std::nullopt;
+        if (!alias) return Mistake{"'id_of' must be a text like card:2900000012345"};
+        return Read<std::string>(boost::system::in_place_value, std::string(alias_id_prefix) + alias->key);
+    }
     std::string id = value && is_string(*value) ? devices::json_unescape(*value) : std::string();
     if (!is_profile_id(id))
         return Mistake{"'id' must be a text of 1 to 128 visible ASCII characters without / and :"};
@@ -255,7 +262,8 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
     std::vector<store::Alias> more;
     for (const JsonMember& member : members) {
         const std::string name = devices::json_unescape(member.key);
-        const bool ours = name == "id" || name == "version" || (!without.empty() && name == without);
+        const bool ours =
+            name == "id" || name == "id_of" || name == "version" || (!without.empty() && name == without);
         if (ours) continue;
         if (name == "create" && (member.value == "true" || member.value == "false")) {
             patch.create = member.value == "true";
@@ -268,8 +276,13 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
             continue;
         }
         // Merged, the first of two would be gone before anybody looks: granted and denied, which of them?
-        if (name == "consents" && is_object(member.value) && any_twice(devices::json_members(member.value)))
-            return must("consents name a purpose twice");
+        if (name == "consents" && is_object(member.value)) {
+            const auto consents = devices::json_members(member.value);
+            if (any_twice(consents)) return must("consents name a purpose twice");
+            for (const JsonMember& consent : consents)
+                if (is_object(consent.value) && any_twice(devices::json_members(consent.value)))
+                    return must("consents say something of a purpose twice");
+        }
         if (changes.size() > 1) changes += ',';
         changes += std::string(member.key) + ':' + std::string(member.value);
     }
@@ -467,7 +480,7 @@ Read<store::ProfileChange> profile_line(std::string_view line, const devices::Ps
                                         std::size_t* left_out) {
     const auto members = object_members(line, "a line");
     if (!members) return members.error();
-    const auto id = id_in(*members);
+    const auto id = id_in(*members, pseudonymiser);
     if (!id) return id.error();
     const auto op = devices::json_find(*members, "op");
     const std::string word = op && is_string(*op) ? devices::json_unescape(*op) : std::string();

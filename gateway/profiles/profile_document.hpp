@@ -27,6 +27,8 @@ inline constexpr std::uint64_t profile_version_max = (1ull << 53) - 1;  // what 
 // An id is 1 to 128 visible ASCII characters without / and :, so that it is no alias and one part of a path;
 // and none of the words batch, lookup, wanted.
 bool is_profile_id(std::string_view text);
+// Of an id that was made of an alias ("id_of" in a line): "of." and its pseudonym.
+inline constexpr std::string_view alias_id_prefix = "of.";
 // "card:2900000012345" as devices write it, with its pseudonym. Empty: no such text.
 std::optional<store::Alias> alias_of(std::string_view text, const devices::Pseudonymiser& pseudonymiser);
 
@@ -43,8 +45,9 @@ Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view 
 Read<store::ProfileMerge> profile_merge(std::string_view body, std::string_view id);
 // The body of POST .../unmerge: {"ids":["c-1",...]}.
 Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_view id);
-// One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}. With `left_out` an erasure is read also
-// where its version or some of its aliases cannot be, without those, and their number is added.
+// One line of POST /v1/profiles/batch: {"op":"put","id":"c-1",...}, or "id_of":"card:1" where the platform
+// has no id. With `left_out` an erasure is read also where its version or some of its aliases cannot be,
+// without those, and their number is added.
 Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser,
                                         std::size_t* left_out = nullptr);
 // The body of POST /v1/profiles/lookup: {"any":["card:..","email:.."]}.

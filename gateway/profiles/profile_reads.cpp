@@ -24,6 +24,12 @@ ProfileAnswer refused(unsigned status, std::string_view type, std::string_view d
 
 ProfileAnswer bad(std::string_view words) { return refused(400, "bad-request", words); }
 
+ProfileAnswer unreadable() {
+    ProfileAnswer answer = refused(503, "store-io", "the cache cannot be read");
+    answer.retry_after = std::chrono::seconds(10);
+    return answer;
+}
+
 // It changes with the version, and with what this reader may see of it; not with the time at which the
 // platform said the same once more. So it is a weak one.
 std::string tag_of(const store::Profile& profile, std::string_view body) {
@@ -126,7 +132,7 @@ ProfileAnswer ProfileReads::find(const ProfileQuestion& question, const std::vec
     for (const Asked& one : asked) {
         const auto person =
             one.alias ? parts_.persons.by_alias(one.key, one.text, now) : parts_.persons.by_id(one.text, now);
-        if (!person) return refused(503, "store-io", "the cache cannot be read");
+        if (!person) return unreadable();
         const store::ProfileLook* look = &person->look;
         if (!sent(*person, one.alias ? one.key : std::string())) missed.push_back(one.key);
         // He who is shown shows them, too: a device that names many cards in one event asks for all of them.

@@ -75,11 +75,13 @@ void put_or_patch(const ProfileParts& parts, const HttpRequest& request, const R
     const bool put = request.method == "PUT";
     write_one(
         parts,
-        [&names = parts.pseudonymiser, too_far = parts.too_far, put, only = *version,
-         id = std::string(request.parameter("id")), body = request.body]() -> Made {
-            if (too_far && too_far(body)) return Mistake{std::string(too_far_words)};
-            return put ? conditional(profile_put(body, id, names), only)
-                       : conditional(profile_patch(body, id, names), only);
+        [parts, put, only = *version, id = std::string(request.parameter("id")),
+         body = request.body]() -> Made {
+            const auto& names = parts.pseudonymiser;
+            return unless_too_far(parts,
+                                  put ? conditional(profile_put(body, id, names), only)
+                                      : conditional(profile_patch(body, id, names), only),
+                                  body);
         },
         reply);
 }
@@ -144,7 +146,7 @@ void list_erasures(const ProfileParts& parts, const HttpRequest& request, const 
     const auto page = parts.profiles.erasures(request.query_value("after"), max);
     if (!page && page.error().code == Errc::invalid_argument)
         return reply(bad("after must be the 'next' of the page before"));
-    if (!page) return reply(problem(503, "store-io", "the cache cannot be read"));
+    if (!page) return reply(not_now(503, "store-io", "the cache cannot be read", std::chrono::seconds(10)));
     std::string out = "{\"erasures\":[";
     for (const store::Erasure& one : page->rows) {
         out += out.back() == '[' ? "\n" : ",\n";

@@ -88,9 +88,15 @@ Result<std::vector<std::string>> names_of(const ProfileParts& parts, ProfileChan
     auto* wanted = std::get_if<store::ProfileErase>(&change);
     if (wanted == nullptr) return names;
     const UtcTime now = parts.clock.utc();
-    for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
     auto held = parts.profiles.by_id(wanted->id, now);
     if (!held) return held.error();
+    // Said before he came again, and once more now: it will be refused, and nothing of his is touched.
+    if (held->kind == Kind::found && !held->by_merged && wanted->version &&
+        *wanted->version < held->profile.version) {
+        wanted->aliases.clear();
+        return std::vector<std::string>();
+    }
+    for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
     if (std::string name = provisional_name(wanted->id); !name.empty()) {
         auto whose = parts.profiles.by_alias(name, now);
         if (!whose) return whose.error();
@@ -176,6 +182,22 @@ HttpResponse not_forgotten() {
     return response;
 }
 
+Read<ProfileChange> unless_too_far(const ProfileParts& parts, Read<ProfileChange> change,
+                                   std::string_view text) {
+    if (!change || !parts.too_far) return change;
+    if (std::holds_alternative<store::ProfilePut>(*change) && parts.too_far(text))
+        return Mistake{std::string(too_far_words)};
+    // What a patch leaves out is taken from what is held.
+    if (auto* patch = std::get_if<store::ProfilePatch>(&*change))
+        patch->edit = [edit = std::move(patch->edit),
+                       too_far = parts.too_far](const store::Profile& held) -> Result<store::ProfilePut> {
+            auto put = edit(held);
+            if (put && too_far(put->json)) return fail(Errc::invalid_argument, std::string(too_far_words));
+            return put;
+        };
+    return change;
+}
+
 std::string_view type_of(const ProfileOutcome& refused) { return told(refused).word; }
 
 HttpResponse response_to(const ProfileOutcome& outcome) {
@@ -204,9 +226,18 @@ void Effects::note(const ProfileParts& parts, const ProfileChange& change, const
                        outcome.verdict == Verdict::unchanged);
     if (const auto* merge = std::get_if<store::ProfileMerge>(&change); merge && !outcome.refused())
         for (const std::string& id : merge->from) arrived.emplace_back(id, std::vector<std::string>());
+    if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change); undone && !outcome.refused())
+        for (const std::string& id : undone->ids) arrived.emplace_back(id, std::vector<std::string>());
+    // Nor is anybody asked for who is to be forgotten.
+    if (outcome.verdict == Verdict::erased) {
+        std::vector<std::string> names = erased_names({&change, 1});
+        names.insert(names.end(), outcome.forgotten.begin(), outcome.forgotten.end());
+        arrived.emplace_back(outcome.id, std::move(names));
+    }
     if (!came) return;
+    // Only the profile says which aliases a patch has brought.
+    if (put == nullptr) return void(arrived.emplace_back(outcome.id, aliases_of(parts, outcome.id)));
     arrived.emplace_back(outcome.id, std::vector<std::string>());
-    if (put == nullptr) return;
     for (const store::Alias& alias : put->aliases) arrived.back().second.push_back(alias.key);
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "gateway/http.hpp"
+#include "gateway/profiles/profile_document.hpp"
 #include "gateway/profiles/profile_routes.hpp"
 #include "store/profiles.hpp"
 
@@ -29,6 +30,10 @@ HttpResponse not_written();
 HttpResponse not_forgotten();  // as write_changes() has it
 HttpResponse not_erased(const Error& why);
 HttpResponse response_to(const store::ProfileOutcome& outcome);
+// A change that came as `text`, unless the profile would say afterwards that the platform has seen a number
+// of ours that no event has yet: it would hide what is still to come. An erasure is never refused for that.
+Read<store::ProfileChange> unless_too_far(const ProfileParts& parts, Read<store::ProfileChange> change,
+                                          std::string_view text);
 // The problem's.
 std::string_view type_of(const store::ProfileOutcome& refused);
 // One result of many; `place`: its beginning.

@@ -128,10 +128,12 @@ std::optional<Told> read_touch(Stream stream, Sequence sequence, UtcTime recorde
     Touch& touch = told.touch;
     touch.mark = {stream, sequence, recorded};
     touch.time = parse_rfc3339(text_of(event, "time")).value_or(recorded);
-    touch.type = cut(text_of(event, "type"), touch_word_bytes_max);
-    if (touch.type.starts_with(gateway_types)) return std::nullopt;  // our own, about what is here already
+    const std::string type = text_of(event, "type");
+    if (type.starts_with(gateway_types)) return std::nullopt;  // our own, about what is here already
+    touch.type = cut(type, touch_word_bytes_max);
     touch.device = device_of(source);
-    const std::string_view word = devices::last_word(touch.type);
+    // Of the whole of it: that a consent was named at length must not make it another event.
+    const std::string_view word = devices::last_word(type);
 
     const std::string_view body = json_find(event, "data").value_or("");
     std::vector<JsonMember> data;

@@ -108,11 +108,15 @@ TEST_F(LoaderTest, ProfilesHaveTheirRoomAndTheirRules) {
     const Loaded loaded = load_text(
         table +
         "bytes = 1048576\nstale_h = 2\nunknown_consent = \"granted\"\nwanted_max = 0\nmisses_per_min = 5\n"
-        "answer_within_ms = 80\n");
+        "answer_within_ms = 80\npurpose_interactions = \"operation\"\npurpose_sales = \"marketing\"\n");
     ASSERT_TRUE(loaded.settings);
     EXPECT_EQ(loaded.settings->profiles.bytes, 1u << 20);
     EXPECT_EQ(loaded.settings->profiles.stale, std::chrono::hours(2));
     EXPECT_TRUE(loaded.settings->profiles.unknown_consent_granted);
+    EXPECT_EQ(loaded.settings->profiles.event_purposes[Stream::interactions], "operation");
+    EXPECT_EQ(loaded.settings->profiles.event_purposes[Stream::sales], "marketing");
+    EXPECT_EQ(loaded.settings->profiles.event_purposes[Stream::telemetry], "analytics");
+    EXPECT_FALSE(load_text(table + "purpose_sales = \"selling\"\n").settings);
     EXPECT_EQ(loaded.settings->profiles.wanted_max, 0u);
     EXPECT_EQ(loaded.settings->profiles.misses_per_min, 5u);
     EXPECT_EQ(loaded.settings->profiles.answer_within, std::chrono::milliseconds(80));

@@ -61,9 +61,9 @@ scheme = "card"
 TEST_F(MappingFilesTest, WhatIsWrongIsSaidWithItsPlaceAndTheFileIsLeftOut) {
     EXPECT_THAT(
         problems_of(
-            "[[rule]]\nname = \"m\"\nid = [\"no\", \"$x\"]\nupdated = [\"$received\"]\nop = \"putt\"\n"),
+            "[[rule]]\nname = \"m\"\nid = [\"/no\", \"$x\"]\nupdated = [\"$received\"]\nop = \"putt\"\n"),
         ElementsAre(HasSubstr("crm.toml:5:6: error: rule.op must be one of"),
-                    HasSubstr("crm.toml:3:13: error: each item of rule.id must be a pointer")));
+                    HasSubstr("crm.toml:3:14: error: each item of rule.id must be a pointer")));
     EXPECT_TRUE(mappings.empty());
     const auto one = [&](const std::string& rule) {
         const auto problems = problems_of("[[rule]]\nname=\"m\"\nid=[\"/no\"]\n" + rule);

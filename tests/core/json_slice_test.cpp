@@ -22,6 +22,22 @@ TEST(JsonSliceTest, TheDevicesBytesComeOutUnchanged) {
     EXPECT_EQ(members[3].value, "\"\xC3\xA4\"");
 }
 
+TEST(JsonSliceTest, AQuoteEndsATextOnlyBehindAnEvenNumberOfBackslashes) {
+    const std::string text = R"({"":"","\\":"\\\\","\"":"\\\"}","x\\\"y\\":["\"","\\",{"]":"[\\"}],"z":1})";
+    ASSERT_FALSE(validate_json(text));
+    const auto members = json_members(text);
+    ASSERT_EQ(members.size(), 5u);
+    EXPECT_EQ(members[0].value, R"("")");
+    EXPECT_EQ(members[1].key, R"("\\")");
+    EXPECT_EQ(members[1].value, R"("\\\\")");
+    EXPECT_EQ(members[2].value, R"("\\\"}")");
+    EXPECT_EQ(members[3].key, R"("x\\\"y\\")");
+    EXPECT_EQ(members[3].value, R"(["\"","\\",{"]":"[\\"}])");
+    EXPECT_EQ(members[4].value, "1");
+    EXPECT_THAT(json_members(R"({"a":"b)"), testing::SizeIs(1)) << "damaged, and no byte behind it is read";
+    EXPECT_THAT(json_items(R"(["\)", 9), testing::SizeIs(1));
+}
+
 TEST(JsonSliceTest, ItemsOfAnArrayAreCutAtTheTopLevelOnly) {
     EXPECT_THAT(json_items(R"([{"a":[1,2]}, 3 ,"x,y",[],{} ])", 100),
                 ElementsAre(R"({"a":[1,2]})", "3", R"("x,y")", "[]", "{}"));

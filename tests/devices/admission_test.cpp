@@ -282,6 +282,7 @@ TEST_F(AdmissionTest, AQuarantinedMessageIsMarkedWithThePersonsItSpeaksOf) {
         EXPECT_EQ(persons_of(nobody), "") << nobody;
     EXPECT_EQ(persons_of(R"({"customer":"card :2900"})"), '[' + card + ']') << "a blank is what is wrong";
     EXPECT_THAT(persons_of(R"({"customer":"card:29 00 "})"), HasSubstr(card));
+    EXPECT_EQ(persons_of(R"({"specversion":"1.0","subject":"card:2900","type":)"), '[' + card + ']');
     message.user_properties = {{"customer", "card:2900"}};
     EXPECT_EQ(persons_of("no JSON"), '[' + card + ']');
     std::string crowd = "[";

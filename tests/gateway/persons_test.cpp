@@ -1,7 +1,7 @@
 // A customer as a till reads him: what the platform said, with what happened in this store since.
 #include <gmock/gmock.h>
 
-#include "tests/gateway/profile_shop.hpp"
+#include "tests/gateway/persons_fixture.hpp"
 
 namespace touchpoint::tests {
 namespace {
@@ -9,31 +9,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-const gateway::Roles till = {gateway::Role::device};
-constexpr const char* view = "store.kiosk.view.v1";
-
-class PersonsTest : public ProfileShop {
-  protected:
-    std::string read(const std::string& name, const std::string& purpose = "personalisation") {
-        return ask_as(till, "/v1/profiles/" + name + "?purpose=" + purpose, "pos/t1").body;
-    }
-    void put(const std::string& id, int version, const std::string& alias, const std::string& more = "") {
-        const auto answer = ask(
-            "PUT", "/v1/profiles/" + id,
-            R"({"version":)" + std::to_string(version) + R"(,"aliases":[")" + alias +
-                R"("],"consents":{"personalisation":{"state":"granted"},"analytics":{"state":"granted"}})" +
-                more + "}");
-        ASSERT_LT(answer.status, 300u) << answer.body;
-    }
-    void viewed(const std::string& customer, const std::string& item, const std::string& session = "") {
-        told(Stream::interactions, view, customer, session, R"({"item":")" + item + "\"}");
-    }
-    int put_version_ = 10;
-    gateway::Persons::Name leaving(const std::string& customer, Stream stream) {
-        return persons_->leaving(names_.pseudonym(devices::normalise(customer)), stream, clock_.utc());
-    }
-};
 
 TEST_F(PersonsTest, WhatHappenedInTheStoreIsReadAtOnce) {
     put("c-1", 1, "card:1");
@@ -88,23 +63,6 @@ TEST_F(PersonsTest, ASessionThatStoodStillBelongsToNobodyAnyMore) {
     clock_.advance(gateway::LivePictures::session_idle + std::chrono::minutes(1));
     viewed("", "gloves", "s-1");
     EXPECT_THAT(read("card:1"), Not(HasSubstr("gloves")));
-}
-
-TEST_F(PersonsTest, AConsentIsObeyedByTheNextReadAndByEventsThatLeave) {
-    put("c-1", 1, "card:1", R"(,"traits":{"tier":"gold"})");
-    viewed("card:1", "oat milk");
-    EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":["personalisation","analytics"],"state":"revoked"})");
-    EXPECT_THAT(read("card:1"),
-                AllOf(Not(HasSubstr("gold")), Not(HasSubstr("oat milk")), HasSubstr("\"traits\""),
-                      HasSubstr(R"("personalisation":{"state":"revoked")")));
-    EXPECT_THAT(leaving("card:1", Stream::interactions).subject, HasSubstr("pseudonym/p1_"));
-    EXPECT_FALSE(leaving("card:1", Stream::interactions).raw);
-    EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1");  // operation
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"analytics","state":"granted"})");
-    EXPECT_EQ(leaving("card:1", Stream::interactions).subject, "profile/c-1");
 }
 
 TEST_F(PersonsTest, TheLivePictureGivesWayToTheVersionThatHasSeenIt) {
@@ -167,122 +125,8 @@ TEST_F(PersonsTest, ANameThatWasOnlyMentionedKeepsItsLinkForAsLongAsThePersonCom
 }
 
 // A platform that has not heard of it yet makes a new version every now and then.
-TEST_F(PersonsTest, ARefusalStaysUntilThePlatformHasItOrTellsOfALaterDecision) {
-    put("c-1", 1, "card:1");
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"revoked"})");
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
-    clock_.advance(std::chrono::hours(1));
-    put("c-1", 2, "card:1", R"(,"updated":")" + to_rfc3339(clock_.utc()) + "\"");
-    clock_.advance(std::chrono::seconds(1));
-    viewed("card:1", "milk");
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("milk"))) << "its updated says nothing of that event";
-    EXPECT_EQ(leaving("card:1", Stream::sales).subject, "profile/c-1")
-        << "nobody has to consent to operation";
-    const auto decided = ask("PATCH", "/v1/profiles/c-1",
-                             R"({"version":3,"consents":{"personalisation":{"state":"granted","since":")" +
-                                 to_rfc3339(clock_.utc()) + "\"}}}");
-    ASSERT_EQ(decided.status, 200u) << decided.body;
-    EXPECT_THAT(read("card:1"), HasSubstr("milk"));
-}
-
-TEST_F(PersonsTest, AGrantThatComesLateDoesNotUndoALaterRefusal) {
-    put("c-1", 1, "card:1");
-    const UtcTime then = clock_.utc();
-    clock_.advance(std::chrono::hours(3));
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"revoked"})");
-    clock_.advance(std::chrono::hours(1));
-    told_at_ = then;  // a kiosk that was away
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"granted"})");
-    told_at_.reset();
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("tea")), HasSubstr("revoked")));
-}
-
+// Rows leave one by one: the one that is left still says no.
 // Nor after another refusal, which was made before and comes late, too: of the two the later one counts.
-TEST_F(PersonsTest, ARefusalThatComesLateDoesNotLetInAGrantOfBeforeTheLaterOne) {
-    put("c-1", 1, "card:1");
-    const UtcTime then = clock_.utc();
-    clock_.advance(std::chrono::hours(3));
-    const auto says = [&](const std::string& state) {
-        told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-             R"({"purpose":"personalisation","state":")" + state + "\"}");
-    };
-    says("revoked");
-    clock_.advance(std::chrono::hours(1));
-    told_at_ = then;
-    says("denied");
-    told_at_ = then + std::chrono::hours(1);
-    says("granted");
-    told_at_.reset();
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), AllOf(Not(HasSubstr("tea")), HasSubstr("denied")));
-}
-
-TEST_F(PersonsTest, InventedPurposesDoNotKeepOutThoseThatDecide) {
-    put("c-1", 1, "card:1");
-    for (int i = 0; i < 20; ++i)
-        told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-             R"({"purpose":"p)" + std::to_string(i) + R"(","state":"granted"})");
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"revoked"})");
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
-}
-
-TEST_F(PersonsTest, OfTwoProfilesThatAreOnePersonARefusalOfEitherCounts) {
-    put("c-1", 1, "card:1");
-    ASSERT_LT(ask("PUT", "/v1/profiles/c-2",
-                  R"({"version":1,"aliases":["card:2"],"consents":{"personalisation":{"state":"denied"}}})")
-                  .status,
-              300u);
-    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
-    EXPECT_THAT(read("card:2"), Not(HasSubstr("tea")));
-}
-
-TEST_F(PersonsTest, OfTwoProfilesThatAreOnePersonALaterRefusalBeatsWhatWasGrantedBefore) {
-    const UtcTime before = clock_.utc();
-    const auto since = [](UtcTime time) { return R"(,"since":")" + to_rfc3339(time) + "\""; };
-    const auto put_with = [&](const std::string& id, const std::string& alias, const std::string& consent) {
-        return ask("PUT", "/v1/profiles/" + id,
-                   R"({"version":)" + std::to_string(++put_version_) + R"(,"aliases":[")" + alias +
-                       R"("],"consents":{"personalisation":{)" + consent + "}}}")
-            .status;
-    };
-    ASSERT_LT(put_with("c-1", "card:1", R"("state":"granted")" + since(before)), 300u);
-    ASSERT_LT(put_with("c-2", "card:2", R"("state":"denied")"), 300u);
-    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
-    viewed("card:1", "tea");
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea"))) << "nobody knows when he refused";
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"granted"})");
-    clock_.advance(std::chrono::hours(1));
-    ASSERT_LT(put_with("c-2", "card:2", R"("state":"revoked")" + since(clock_.utc())), 300u);
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea"))) << "after he granted it here";
-    ASSERT_LT(put_with("c-2", "card:2", R"("state":"revoked")" + since(before)), 300u);
-    EXPECT_THAT(read("card:1"), HasSubstr("tea")) << "before";
-}
-
-TEST_F(PersonsTest, ARefusalIsObeyedAlsoFromADeviceWhoseClockIsYearsBehind) {
-    ASSERT_LT(ask("PUT", "/v1/profiles/c-1",
-                  R"({"version":1,"aliases":["card:1"],"consents":{"personalisation":{"state":"granted",)"
-                  R"("since":"2023-01-01T00:00:00Z"}}})")
-                  .status,
-              300u);
-    viewed("card:1", "tea");
-    ASSERT_THAT(read("card:1"), HasSubstr("tea"));
-    told_at_ = UtcTime{1000};
-    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
-         R"({"purpose":"personalisation","state":"revoked"})");
-    told_at_.reset();
-    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
-}
-
 TEST_F(PersonsTest, TheEndOfASessionTakesNothingThatHappenedBeforeIt) {
     put("c-1", 1, "card:1");
     told(Stream::customer, "store.kiosk.identify.v1", "card:1", "s-1", "{}");
@@ -464,6 +308,18 @@ TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
     for (int i = 0; i < 200; ++i) EXPECT_EQ(status("card:7"), 200u);
 }
 
+TEST_F(PersonsTest, AnEventThatLeavesSaysWhichOfItsNamesThePlatformDoesNotKnow) {
+    put("c-1", 1, "card:1");
+    EXPECT_FALSE(leaving("card:1", Stream::sales).tied);
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:jane@example.com");
+    EXPECT_EQ(leaving("email:jane@example.com", Stream::sales).subject, "profile/c-1");
+    EXPECT_TRUE(leaving("email:jane@example.com", Stream::sales).tied);
+    EXPECT_FALSE(leaving("card:1", Stream::sales).tied);
+    put("c-1", 2, R"(card:1","email:jane@example.com)");
+    EXPECT_FALSE(leaving("email:jane@example.com", Stream::sales).tied);
+}
+
+// profiles.purpose_interactions and its like.
 // One event may name many cards: who reads one of them sees all.
 TEST_F(PersonsTest, EveryNameThatOnlyEventsTieToACustomerCountsWhenHeIsRead) {
     put("c-1", 1, "card:1");

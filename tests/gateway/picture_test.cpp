@@ -32,7 +32,7 @@ class PictureTest : public testing::Test {
     }
     void cart(const std::string& data) { happens(Stream::interactions, "store.kiosk.cart.v1", data); }
     std::string json(const Seen& seen = {}) const {
-        return with_picture(R"({"traits":{}})", unseen(picture_, seen, "e1"));
+        return with_picture(R"({"traits":{}})", unseen(picture_, seen, "e1"), {});
     }
 
     UtcTime now_ = noon;
@@ -46,6 +46,14 @@ TEST_F(PictureTest, AnEventThatNamesNobodyIsNoTouch) {
     EXPECT_FALSE(read_touch(Stream::interactions, 1, noon, R"("subject":"pseudonym/p1_a", damaged)"));
     EXPECT_FALSE(read_touch(Stream::customer, 1, noon, members("store.system.merge.v1", "{}")));
     EXPECT_TRUE(read_touch(Stream::interactions, 1, noon, R"("id":"1","session":"s","data":{})"));
+}
+
+// A CloudEvent's type may be longer than what is shown of it.
+TEST_F(PictureTest, AnEventIsWhatTheWholeOfItsTypeSays) {
+    const std::string type = "com." + std::string(80, 'x') + ".consent.v1";
+    const Told found = told(Stream::customer, type, R"({"purpose":"marketing","state":"denied"})");
+    ASSERT_TRUE(found.consent);
+    EXPECT_EQ(found.touch.type.size(), touch_word_bytes_max);
 }
 
 TEST_F(PictureTest, ATouchIsOneLineThatAPersonCanRead) {
@@ -77,6 +85,21 @@ TEST_F(PictureTest, ACartIsFilledAndASaleEmptiesIt) {
 }
 
 // Streams are read one after the other: the sale may be met before what was put into the cart.
+TEST_F(PictureTest, ACartAndTheTypesOfTouchesHaveAnEnd) {
+    for (int i = 0; i < 60; ++i) cart(R"({"action":"add","item":"i-)" + std::to_string(i) + "\"}");
+    EXPECT_EQ(picture_.cart.size(), Picture::cart_lines_max);
+    cart(R"({"action":"remove","item":"i-0"})");
+    cart(R"({"action":"add","item":"i-59"})");
+    EXPECT_EQ(picture_.cart.size(), Picture::cart_lines_max) << "there was room again";
+    for (int i = 0; i < 400; ++i)
+        happens(Stream::interactions, "store.kiosk.t" + std::to_string(i % 40) + ".v1", "{}");
+    EXPECT_LE(picture_.older.size(), Picture::types_max + 1);
+    std::uint64_t counted = picture_.touches.size();
+    for (const auto& [type, count] : picture_.older) counted += count.count;
+    EXPECT_EQ(counted, 462u) << "none is lost: beyond the types they are others";
+    EXPECT_TRUE(picture_.older.contains("other"));
+}
+
 TEST_F(PictureTest, WhoLeavesAZoneIsNowhereUnlessHeHasComeToAnother) {
     const auto entered = [&](const std::string& zone) {
         happens(Stream::telemetry, "store.beacon.entered.v1", R"({"zone":")" + zone + "\"}");
@@ -168,12 +191,12 @@ TEST_F(PictureTest, PicturesOfSeveralNamesAreOnePerson) {
     Picture other;
     fold(other, told(Stream::interactions, "store.kiosk.cart.v1", R"({"action":"add","item":"milk"})"), "e1");
     fold(other, told(Stream::interactions, "store.kiosk.view.v1", R"({"item":"tea"})"), "e1");
-    const std::string all = with_picture("{}", together({picture_, other}));
+    const std::string all = with_picture("{}", together({picture_, other}), {});
     EXPECT_THAT(all, HasSubstr(R"("lines":[{"item":"milk","quantity":2}])"));
     EXPECT_THAT(all, HasSubstr(R"("counts":{"store.kiosk.cart.v1":2,"store.kiosk.view.v1":1})"));
     // Who paid by one name has paid what he put there by another.
     fold(other, told(Stream::sales, "store.pos.sale.v1", "{}"), "e1");
-    EXPECT_THAT(with_picture("{}", together({picture_, other})), HasSubstr(R"("cart":{"lines":[])"));
+    EXPECT_THAT(with_picture("{}", together({picture_, other}), {}), HasSubstr(R"("cart":{"lines":[])"));
 }
 
 // Two names had put milk there, one before the other paid and one after: lines that become one know no time.
@@ -183,7 +206,7 @@ TEST_F(PictureTest, WhatOneNameHasPaidIsTakenOutOfEachCartBeforeTheyAreOne) {
     fold(payer, told(Stream::sales, "store.pos.sale.v1", "{}"), "e1");
     Picture third;
     fold(third, told(Stream::interactions, "store.kiosk.cart.v1", R"({"action":"add","item":"milk"})"), "e1");
-    EXPECT_THAT(with_picture("{}", together({picture_, third, payer})),
+    EXPECT_THAT(with_picture("{}", together({picture_, third, payer}), {}),
                 HasSubstr(R"("lines":[{"item":"milk","quantity":1}])"));
 }
 

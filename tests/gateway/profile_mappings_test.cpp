@@ -77,6 +77,28 @@ TEST_F(ProfileMappingsTest, ADocumentMayStandOnSeveralLinesAndHoldSeveralItems) 
     EXPECT_THAT(ask("GET", "/v1/profiles/user:u-1").body, HasSubstr(R"("id":"u-2")"));
 }
 
+// An id stands in subjects of events, in logs, and in what tills read.
+TEST_F(ProfileMappingsTest, WhoIsKnownByAnAddressOnlyGetsAnIdThatTellsNothing) {
+    const std::string id = "of." + names_.pseudonym(devices::normalise("email:jane@example.com"));
+    EXPECT_THAT(
+        bring("xdm", R"({"xdm:identityMap":{"EMAIL":[{"xdm:id":"Jane@Example.com"}]},"@id":"https://x/1"})")
+            .body,
+        AllOf(HasSubstr("\"id\":\"" + id + "\",\"outcome\":\"created\""), Not(HasSubstr("ane@"))));
+    EXPECT_THAT(bring("xdm", R"({"xdm:loyalty":{"xdm:loyaltyID":["ALT-1"],"xdm:tier":"gold"}})").body,
+                HasSubstr("\"id\":\"of.p1_"));
+    EXPECT_THAT(ask("GET", "/v1/profiles/email:jane@example.com").body, HasSubstr("\"id\":\"" + id + "\""));
+    EXPECT_THAT(
+        ask("POST", "/v1/profiles/batch",
+            R"({"op":"patch","id_of":"email:jane@example.com","version":9007199254740991,"x":1})"
+            "\n"
+            R"({"op":"put","id_of":"jane","version":1})")
+            .body,
+        AllOf(HasSubstr("\"id\":\"" + id + "\",\"outcome\":\"replaced\""), HasSubstr("'id_of' must be")));
+    EXPECT_THAT(ask("GET", "/v1/profiles/" + id).body, Not(HasSubstr("id_of")));
+    EXPECT_THAT(bring("xdm", R"({"xdm:identityMap":{},"@id":"https://x/1"})").body,
+                HasSubstr("rule profile, id: there is none without / and :"));
+}
+
 TEST_F(ProfileMappingsTest, AMappingThatIsNotThereIsSaid) {
     EXPECT_EQ(bring("nobody", "{}").status, 400);
     EXPECT_EQ(ask("POST", "/v1/profiles/batch?map=x", "{}").status, 400);

@@ -75,6 +75,22 @@ TEST_F(ProfileRoutesTest, APatchChangesAPart) {
     EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":43,"traits":7})").status, 400);
 }
 
+TEST_F(ProfileRoutesTest, APatchMakesAProfileWhereItIsToldTo) {
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":1,"create":false})").status, 404);
+    EXPECT_EQ(
+        ask("PATCH", "/v1/profiles/c-1", R"({"version":1,"create":true,"add_aliases":["card:1"],"x":1})")
+            .status,
+        201);
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:1").body,
+                AllOf(HasSubstr("\"x\":1"), Not(HasSubstr("create"))));
+    EXPECT_THAT(ask("POST", "/v1/profiles/batch",
+                    R"({"op":"patch","id":"c-2","version":1,"create":true})"
+                    "\n"
+                    R"({"op":"patch","id":"c-3","version":1})")
+                    .body,
+                AllOf(HasSubstr(R"({"index":0,"status":201,)"), HasSubstr(R"({"index":1,"status":404,)")));
+}
+
 TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
     ask("PUT", "/v1/profiles/c-1", jane);
     const HttpAnswer erased = ask("DELETE", "/v1/profiles/c-1");
@@ -110,6 +126,42 @@ TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
         200);
     EXPECT_EQ(ask("GET", "/v1/erasures?after=x").status, 400);
     EXPECT_EQ(ask("GET", "/v1/erasures?max=0").status, 400);
+}
+
+// Feeds and batches come more than once: an erasure of before must not take who has come again since.
+TEST_F(ProfileRoutesTest, AnErasureThatComesOnceMoreLeavesANewerVersionAlone) {
+    const auto put = [&](int version) {
+        return ask("PUT", "/v1/profiles/c-1",
+                   R"({"aliases":["card:1"],"version":)" + std::to_string(version) + "}")
+            .status;
+    };
+    EXPECT_EQ(put(5), 201);
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1?version=5").status, 200);
+    EXPECT_EQ(put(6), 201);
+    erased_.clear();
+    const HttpAnswer again = ask("DELETE", "/v1/profiles/c-1?version=5", R"({"aliases":["card:1"]})");
+    EXPECT_EQ(again.status, 409);
+    EXPECT_THAT(again.body, HasSubstr("older-version"));
+    EXPECT_THAT(erased_, testing::IsEmpty()) << "nor is anything of his taken out of events";
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 200);
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
+}
+
+TEST_F(ProfileRoutesTest, WhatAPatchMakesOfAProfileIsLookedAtAsAPutIs) {
+    close();
+    too_far_ = [](std::string_view document) {
+        return document.find("\"customer\":99") != std::string_view::npos;
+    };
+    open();
+    ask("PUT", "/v1/profiles/c-1", R"({"version":1,"seen":{"gw-1":{"epoch":"e","customer":7}}})");
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":2,"seen":{"gw-1":{"customer":99}}})").status,
+              400);
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":2,"seen":{"gw-1":{"sales":3}}})").status, 200);
+    EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1",
+                  R"({"version":3,"consents":{"marketing":{"state":"denied","state":"granted"}}})")
+                  .status,
+              400);
 }
 
 TEST_F(ProfileRoutesTest, AnErasureTakesThePersonOutOfTheEventsBeforeTheCacheForgetsHim) {
@@ -328,6 +380,36 @@ TEST_F(ProfileRoutesTest, AMissIsToldAtOnceAndThePlatformReadsWhoIsWanted) {
     ask("PUT", "/v1/profiles/c-1", jane);
     EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body,
                 AllOf(HasSubstr("c-7"), Not(HasSubstr("2900000012345"))));
+}
+
+TEST_F(ProfileRoutesTest, NobodyIsWantedAnyMoreWhoComesByAPatchOrIsErased) {
+    ask("PUT", "/v1/profiles/c-1", jane);
+    for (const char* name : {"card:8", "card:9", "c-9"}) ask("GET", std::string("/v1/profiles/") + name);
+    ask("PATCH", "/v1/profiles/c-1", R"({"version":42,"add_aliases":["card:8"]})");
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, AllOf(Not(HasSubstr("card:8")), HasSubstr("card:9")));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/c-9", R"({"aliases":["card:9"]})").status, 200);
+    EXPECT_THAT(ask("GET", "/v1/profiles/wanted").body, StartsWith(R"({"wanted":[],)"));
+}
+
+// Nothing is lost, and nothing of what the gateway adds to an answer becomes the platform's word.
+TEST_F(ProfileRoutesTest, AProfileThatWasReadCanBePutBack) {
+    ask("PUT", "/v1/profiles/c-1",
+        R"({"version":41,"aliases":["card:2900000012345"],"x":[1],"consents":{"personalisation":{"state":"granted"}}})");
+    told(Stream::interactions, "store.kiosk.cart.v1", "card:2900000012345", "",
+         R"({"action":"add","item":"tea"})");
+    const std::string read = ask("GET", "/v1/profiles/c-1?purpose=personalisation").body;
+    ASSERT_THAT(read, AllOf(HasSubstr("\"cart\""), HasSubstr("\"recent\""), HasSubstr("\"counts\"")));
+    std::string changed = read;
+    changed.replace(changed.find("\"version\":41"), 12, "\"version\":42");
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", changed).status, 200);
+    told(Stream::sales, "store.pos.sale.v1", "card:2900000012345", "", "{}");
+    EXPECT_THAT(ask("GET", "/v1/profiles/card:2900000012345?purpose=personalisation").body,
+                AllOf(HasSubstr("\"version\":42"), Not(HasSubstr("\"item\":\"tea\""))));
+    const auto look = profiles_->by_id("c-1", clock_.utc());
+    ASSERT_TRUE(look);
+    for (const char* ours : {"cart", "recent", "counts", "provisional", "withheld", "received"})
+        EXPECT_THAT(look->profile.json, Not(HasSubstr("\"" + std::string(ours) + "\"")))
+            << look->profile.json;
 }
 
 TEST_F(ProfileRoutesTest, AliasesAreMaskedForEverybodyButThePlatformAndATechnicianSeesNoPerson) {

@@ -74,6 +74,20 @@ TEST_F(PicturesTest, AboveTheBoundThoseThatChangedLongestAgoLeave) {
     EXPECT_LE(kept(0, 5'000), 50);
 }
 
+// Whoever invents customers pushes out what real ones did, but not what they have forbidden.
+TEST_F(PicturesTest, ARefusalLeavesAfterWhatIsYounger) {
+    for (int customer = -100; customer < 0; ++customer)
+        ASSERT_TRUE(
+            pictures_->write(std::vector<store::PictureRow>{{key(customer), "no", now_, true}}, {}, now_));
+    for (int i = 0; i < 40; ++i) come(1'000);
+    EXPECT_LE(bytes(), bytes_max);
+    EXPECT_EQ(kept(-100, 0), 100);
+    EXPECT_LT(kept(0, 20'000), 4'000);
+    now_ = now_ + std::chrono::hours(24 * 31);
+    for (int i = 0; i < 100; ++i) come(10);
+    EXPECT_LT(kept(-100, 0), 100) << "but nothing is kept for ever";
+}
+
 TEST_F(PicturesTest, WithoutATouchForALongTimeTheyLeaveThoughThereIsRoom) {
     come(1'000);
     now_ = now_ + std::chrono::hours(31 * 24);

@@ -120,10 +120,14 @@ class PlainProfiles {
         take(live[id], given);
         return true;
     }
-    void erase(const std::string& id, std::uint64_t version, const Names& named, std::int64_t ms,
+    bool erase(const std::string& id, std::uint64_t version, const Names& named, std::int64_t ms,
                const std::map<std::string, std::string>& references) {
+        if (live.contains(id) && version < live[id].version) return false;
         const bool before = erased.contains(id);
-        if (before && version <= erased[id].version) return bury_unheld(named, id);
+        if (before && version <= erased[id].version) {
+            bury_unheld(named, id);
+            return true;
+        }
         std::uint64_t own = version;
         std::string whole = id;
         if (merged.contains(id)) own = std::max(version, merged[id].second), whole = merged[id].first;
@@ -144,6 +148,7 @@ class PlainProfiles {
         erased[id] = {own, ms};
         erasures[{ms, references.at(id)}] = id;
         bury_unheld(named, id);
+        return true;
     }
     void forget(std::uint64_t erasures_max) {
         while (erasures.size() > erasures_max) {
@@ -247,8 +252,9 @@ class ProfilesAgainstMaps : public ProfilesFixture {
             store::ProfileErase wanted{id, version, {}};
             const Names named = some_aliases(2);
             for (const std::string& text : named) wanted.aliases.push_back(alias(text));
-            ASSERT_EQ(apply(wanted).verdict, Verdict::erased) << id;
-            model_.erase(id, version, named, now_.ms, references_);
+            const auto outcome = apply(wanted);
+            const bool erased = model_.erase(id, version, named, now_.ms, references_);
+            ASSERT_EQ(outcome.verdict, erased ? Verdict::erased : Verdict::refused_older) << id;
         } else {
             open();
         }

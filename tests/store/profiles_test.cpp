@@ -208,6 +208,20 @@ TEST_F(ProfilesTest, WhoIsErasedBeforeHeCameStaysAway) {
     EXPECT_EQ(put("c-2", 8).verdict, Verdict::created);
 }
 
+TEST_F(ProfilesTest, AMergeOfManyIsUnchangedWhenItIsSaidAgain) {
+    put("c-0", 1, {"card:0"});
+    std::vector<std::string> from;
+    for (int i = 1; i <= 40; ++i) {
+        put("c-" + std::to_string(i), 1);
+        from.push_back("c-" + std::to_string(i));
+    }
+    EXPECT_EQ(merge("c-0", from).verdict, Verdict::merged);
+    EXPECT_EQ(merge("c-0", from).verdict, Verdict::unchanged);
+    put("c-41", 1);
+    from.push_back("c-41");
+    EXPECT_EQ(merge("c-0", from).verdict, Verdict::merged) << "and one more";
+}
+
 TEST_F(ProfilesTest, ErasingAnyPartOfAMergedProfileErasesThePerson) {
     put("c-1", 1, {"card:1"});
     put("c-2", 2, {"card:2"});

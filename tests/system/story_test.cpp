@@ -132,7 +132,8 @@ TEST_P(StoryTest, ACustomerIsKnownAtTheTillAndWhatHeForbidsIsObeyedWhereverTheGa
     EXPECT_LT(place_of(events, "e-view"), place_of(events, "e-cart"));
     // Customer and sale are operation; what he did at the kiosk was analytics, and is not his any more.
     EXPECT_THAT(events[place_of(events, "e-identify")],
-                AllOf(HasSubstr("\"subject\":\"profile/c-1\""), HasSubstr("\"sameas\":\"profile/c-1\"")));
+                AllOf(HasSubstr("\"subject\":\"profile/c-1\""), HasSubstr("\"sameas\":\"pseudonym/p1_")))
+        << "the platform does not know the mail address yet";
     EXPECT_THAT(events[place_of(events, "e-cart")], HasSubstr("\"subject\":\"pseudonym/p1_"));
     EXPECT_THAT(events[place_of(events, "e-sale")], HasSubstr("\"subject\":\"profile/c-1\""));
     for (const std::string& event : events)
@@ -179,6 +180,8 @@ TEST_F(StoryFigureTest, FromTheLastReceiptToTheReadAtTheTillIsMeasured) {
     }
     std::sort(took.begin(), took.end());
     RecordProperty("read_after_receipt_p99_ms", std::to_string(took[197]));
+    // Not a benchmark: twenty times what it takes, and the promise.
+    EXPECT_LE(took[197], 100) << "p99 of 200 runs, in milliseconds";
     std::printf("a till's read after the last receipt, 200 runs: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n",
                 took[100], took[197], took.back());
 }

@@ -152,6 +152,32 @@ TEST(FormatsTest, TheRawIdentifierIsJoinedOnlyForTheEventsOwnSubject) {
     EXPECT_THAT(asked, ElementsAre("p1_known", "p1_erased"));
 }
 
+TEST(FormatsTest, ANameThatThePlatformDoesNotKnowReachesItBesideTheProfile) {
+    const Formatter formatter(origin, Format::ndjson, {}, [](std::string_view pseudonym, Stream) {
+        if (pseudonym == "p1_denied") return PersonName{"pseudonym/p1_denied"};
+        return PersonName{"profile/c-1", true, pseudonym != "p1_listed"};
+    });
+    const auto sameas = [&](const std::string& subject, const std::string& others) {
+        const auto slice =
+            slice_of(Stream::customer, {R"("id":"1","subject":"pseudonym/)" + subject + R"(","sameas":")" +
+                                        others + R"(","data":{"sameas":"x"}})"});
+        const std::string text = formatter.event(Stream::customer, slice.events[0]);
+        const std::size_t at = text.find("\"subject\"");
+        return text.substr(at, text.find(",\"data\"") - at);
+    };
+    EXPECT_EQ(sameas("p1_listed", "pseudonym/p1_new"),
+              R"("subject":"profile/c-1","sameas":"pseudonym/p1_new")");
+    EXPECT_EQ(sameas("p1_new", "pseudonym/p1_listed"),
+              R"("subject":"profile/c-1","sameas":"pseudonym/p1_new")")
+        << "the event's own subject may be the new one";
+    EXPECT_EQ(sameas("p1_new", "pseudonym/p1_newer,profile/c-2,pseudonym/p1_newer"),
+              R"("subject":"profile/c-1","sameas":"pseudonym/p1_new,pseudonym/p1_newer,profile/c-2")");
+    EXPECT_EQ(sameas("p1_listed", "pseudonym/p1_listed"),
+              R"("subject":"profile/c-1","sameas":"profile/c-1")");
+    EXPECT_EQ(sameas("p1_denied", "pseudonym/p1_denied"),
+              R"("subject":"pseudonym/p1_denied","sameas":"pseudonym/p1_denied")");
+}
+
 TEST(FormatsTest, TheSameBytesHaveTheSameKeyAndOtherBytesAnother) {
     const Batch batch = Formatter(origin, Format::ndjson).build(slice_of(Stream::sales, {sale, sale}, 8), {});
     const std::string key = idempotency_key(origin, batch, batch.body);

@@ -23,7 +23,7 @@ ProfileMapping crm() {
     MappingRule rule;
     rule.name = "member";
     rule.when.has = {source_of("/no")};
-    rule.id = {source_of("/no")};
+    rule.id = {{source_of("/no"), {}}};
     rule.updated = {source_of("/changed"), source_of("$received")};
     rule.set = {
         {"points", source_of("/points")}, {"shop", source_of("$root/shop")}, {"kind", source_of("member")}};
