@@ -37,7 +37,7 @@ struct ProfileParts {
     const Clock& clock;
     // On loop, before the answer: these led to nobody before, or may have.
     std::function<void(const std::string& id, const std::vector<std::string>& alias_keys)> arrived;
-    // On `writer`: the platform has sent these, or they are not here any more.
+    // On `writer`: the platform has sent these, or they are not here any more. None: who is who has changed.
     std::function<void(const std::vector<std::string>& ids)> came;
     // On loop, before the answer: the vault has forgotten these.
     std::function<void(const std::string& alias_key)> forgotten;

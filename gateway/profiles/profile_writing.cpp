@@ -226,8 +226,6 @@ void Effects::note(const ProfileParts& parts, const ProfileChange& change, const
                        outcome.verdict == Verdict::unchanged);
     if (const auto* merge = std::get_if<store::ProfileMerge>(&change); merge && !outcome.refused())
         for (const std::string& id : merge->from) arrived.emplace_back(id, std::vector<std::string>());
-    if (const auto* undone = std::get_if<store::ProfileUnmerge>(&change); undone && !outcome.refused())
-        for (const std::string& id : undone->ids) arrived.emplace_back(id, std::vector<std::string>());
     // Nor is anybody asked for who is to be forgotten.
     if (outcome.verdict == Verdict::erased) {
         std::vector<std::string> names = erased_names({&change, 1});
@@ -292,7 +290,12 @@ Result<std::vector<ProfileOutcome>> write_changes(const ProfileParts& parts,
     std::vector<std::string> came;
     for (std::size_t i = came_before; i < effects.arrived.size(); ++i)
         came.push_back(effects.arrived[i].first);
-    if (!came.empty()) parts.came(came);
+    // Who is somebody else again leaves under another name, though nothing new has come of him.
+    bool parted = false;
+    for (std::size_t i = 0; i < changes.size(); ++i)
+        parted = parted ||
+                 (std::holds_alternative<store::ProfileUnmerge>(changes[i]) && !(*outcomes)[i].refused());
+    if (!came.empty() || parted) parts.came(came);
     const std::vector<std::string> forgotten(
         effects.forgotten.begin() + static_cast<std::ptrdiff_t>(forgotten_before), effects.forgotten.end());
     // Again: an event may have come in between.
