@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -108,11 +109,20 @@ TEST_F(ReadmeCurlTest, ProfilesAreWrittenAndRead) {
     EXPECT_THAT(run(first[1]), HasSubstr(R"("tier":"gold")"));
     EXPECT_THAT(run(first[2]), HasSubstr(R"("withheld":["aliases","traits"])"));
     const auto written = commands("uplink/README.md", "## Profiles down", "## Inside");
-    ASSERT_THAT(written, SizeIs(2));
+    ASSERT_THAT(written, SizeIs(5));
     EXPECT_EQ(run(written[0]), "{\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n");
     EXPECT_THAT(read_file(SOURCE_DIR "/uplink/README.md"),
                 HasSubstr("    {\"id\":\"c-17850\",\"outcome\":\"created\",\"version\":41}\n"));
-    EXPECT_THAT(run(written[1]),
+    std::ofstream(folder_.path() / "profiles.ndjson")
+        << R"({"op":"put","id":"c-2","version":1,"aliases":["card:2"]})"
+           "\n"
+           R"({"op":"delete","id":"c-3","version":4})"
+           "\n";
+    EXPECT_THAT(run("cd " + folder_.path().string() + " && " + written[1]),
+                AllOf(HasSubstr(R"("index":0,"status":201)"), HasSubstr(R"("index":1,"status":200)")));
+    EXPECT_THAT(run(written[2]), StartsWith("{\"wanted\":["));
+    EXPECT_THAT(run(written[3]), AllOf(StartsWith("{\"erasures\":["), HasSubstr("\"version\":4")));
+    EXPECT_THAT(run(written[4]),
                 AllOf(HasSubstr(R"("index":0,"item":0)"), HasSubstr(R"("outcome":"created")")));
     const auto read = commands("devices/README.md", "## Reading a profile", "## Limits");
     ASSERT_THAT(read, SizeIs(3));
