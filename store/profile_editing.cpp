@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gateway/core/assert.hpp"
+#include "gateway/core/json_slice.hpp"
 #include "store/bytes.hpp"
 #include "store/keys.hpp"
 
@@ -279,11 +280,23 @@ ProfileOutcome ProfileEditing::put(const ProfilePut& wanted) {
     return out;
 }
 
+namespace {
+
+std::optional<std::string_view> consents_in(std::string_view json) {
+    return json_find(json_members(json), "consents");
+}
+
+}  // namespace
+
 void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) {
     ProfileBody body;
     body.id = wanted.id;
     body.aliases = each_once(wanted.aliases);
     body.json = wanted.json;
+    body.came = body.consents_came = now_;
+    // What is only said again was not decided anew.
+    if (was_there && consents_in(wanted.json) == consents_in(row.body->json))
+        body.consents_came = row.body->consents_came;
     const ProfileHead head{ProfileKind::live, wanted.version, wanted.updated, now_};
     if (was_there) {
         body.merged_in = row.body->merged_in;
@@ -339,7 +352,8 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
 ProfileOutcome ProfileEditing::erase(const ProfileErase& wanted) {
     const std::string own = key_of(wanted.id);
     const auto row = load(own);
-    if (row && row->live() && wanted.version && *wanted.version < row->head.version)
+    if (row && wanted.version && !wanted.whatever_is_held && row->head.kind != ProfileKind::erased &&
+        *wanted.version < row->head.version)
         return refused(Verdict::refused_older, wanted.id, row->head.version);
     ProfileOutcome out;
     out.verdict = Verdict::erased;

@@ -203,7 +203,7 @@ void ProfileEditing::bring_back(const MergedIn& one, std::vector<MergedIn> with,
     }
     head.kind = ProfileKind::live;
     head.version = one.json.empty() ? 0 : one.version;
-    ProfileBody body{one.id, one.aliases, std::move(with), one.json};
+    ProfileBody body{one.id, one.aliases, std::move(with), one.json, now_, now_};
     const auto left = [&](const Alias& alias) {
         return get(parts_.tables.aliases, alias.key) != survivor_key;
     };

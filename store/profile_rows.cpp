@@ -6,8 +6,9 @@
 namespace touchpoint::store {
 namespace {
 
-// 1: no via and no documents of those merged in, tombstones without aliases.
-constexpr std::uint8_t format = 2;
+// 1: no via and no documents of those merged in, tombstones without aliases. 2: without the times at which a
+// version, and its consents, came for the first time.
+constexpr std::uint8_t format = 3;
 
 std::string head_bytes(const ProfileHead& head) {
     std::string out;
@@ -76,6 +77,8 @@ std::string live_row(const SealedBox& box, std::string_view key, const ProfileHe
         append_text(plain, one.json);
     }
     append_text(plain, body.json);
+    append_little(plain, static_cast<std::uint64_t>(body.came.ms));
+    append_little(plain, static_cast<std::uint64_t>(body.consents_came.ms));
     return sealed_row(box, key, head, plain);
 }
 
@@ -114,7 +117,8 @@ std::optional<ProfileHead> read_profile_head(std::string_view row) {
 std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view key, std::string_view row) {
     const auto plain = opened(box, key, row, ProfileKind::live);
     if (!plain) return std::nullopt;
-    const bool first_format = row.front() == 1;
+    const auto written = static_cast<std::uint8_t>(row.front());
+    const bool first_format = written == 1;
     ByteReader in(*plain);
     ProfileBody body;
     body.id = in.text();
@@ -129,6 +133,11 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
         body.merged_in.push_back(std::move(one));
     }
     body.json = in.text();
+    body.came = body.consents_came = read_profile_head(row)->received;
+    if (written >= 3) {
+        body.came.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+        body.consents_came.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+    }
     if (!in.ok() || !in.at_end()) return std::nullopt;
     return body;
 }

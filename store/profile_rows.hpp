@@ -55,6 +55,8 @@ struct ProfileBody {
     // One object: everything else that the platform said. Empty: it was lost with a merge that was undone,
     // and any version of the platform is newer.
     std::string json;
+    UtcTime came{};  // when this version came for the first time: what was recorded later it cannot have seen
+    UtcTime consents_came{};  // when its `consents` came, in this version or an older one
     bool operator==(const ProfileBody&) const = default;
 };
 

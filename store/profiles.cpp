@@ -83,6 +83,15 @@ Result<ProfileLook> Profiles::by_alias(std::string_view alias_key, UtcTime now) 
     return look(*txn, **row, false, now);
 }
 
+Result<std::uint64_t> Profiles::version_of(std::string_view id) const {
+    auto txn = cache_.environment().begin_read();
+    if (!txn) return txn.error();
+    const auto row = txn->get(cache_.tables().profiles, keyed_hash(key_, id));
+    if (!row) return row.error();
+    const auto head = *row ? read_profile_head(**row) : std::nullopt;
+    return head && head->kind != ProfileKind::erased ? head->version : 0;
+}
+
 // `follow`: from a merged one to its survivor, once.
 Result<ProfileLook> Profiles::look(Transaction& txn, std::string_view key, bool follow, UtcTime now) {
     const auto row = txn.get(cache_.tables().profiles, key);
@@ -117,6 +126,8 @@ Result<ProfileLook> Profiles::look(Transaction& txn, std::string_view key, bool 
     profile.version = head->version;
     profile.updated = head->updated;
     profile.received = head->received;
+    profile.came = body->came;
+    profile.consents_came = body->consents_came;
     profile.json = body->json.empty() ? "{}" : std::move(body->json);
     profile.aliases = std::move(body->aliases);
     for (MergedIn& one : body->merged_in) {

@@ -49,7 +49,9 @@ struct Profile {
     std::string id;
     std::uint64_t version = 0;
     UtcTime updated;
-    UtcTime received;
+    UtcTime received;            // when this version came, or came again
+    UtcTime came;                // when it came for the first time
+    UtcTime consents_came;       // when its consents did, in it or in an older version
     std::string json;            // one object without id, aliases, version, updated
     std::vector<Alias> aliases;  // its own and those of the profiles merged into it, each once
     std::vector<std::string> merged_from;
@@ -83,12 +85,14 @@ struct ProfilePatch {
 };
 struct ProfileErase {
     std::string id;
-    // Up to which version a put is too late. A later one that is held stays, and he with it: the erasure was
-    // said before, and comes once more. Without: the one that is held; of a profile that is not, every
-    // version.
+    // Up to which version a put is too late. A later one that is held, or was until it was merged or left for
+    // want of room, stays, and he with it: the erasure was said before, and comes once more. Without: the one
+    // that is held; of a profile that is not, every version.
     std::optional<std::uint64_t> version;
     // Of this person, also where the cache does not know it (any more): their vault rows go, too.
     std::vector<Alias> aliases{};
+    // A later version that is held goes, too: where the version is a time, whose clock was it?
+    bool whatever_is_held = false;
 };
 struct ProfileMerge {
     std::string id;  // the survivor
@@ -186,6 +190,10 @@ class Profiles {
     // Fails with io or damaged.
     Result<ProfileLook> by_id(std::string_view id, UtcTime now);
     Result<ProfileLook> by_alias(std::string_view alias_key, UtcTime now);
+
+    // The version of what is held under this id, also of one that was merged or left for want of room; 0:
+    // nothing, or it was erased. Fails with io.
+    Result<std::uint64_t> version_of(std::string_view id) const;
 
     // One transaction; answers in the order of the changes. Fails with full, io or damaged; then nothing of
     // it is there. REQUIRES: changes.size() <= changes_max, each as large as the limits above allow.

@@ -19,9 +19,9 @@ std::string_view pseudonym_in(std::string_view subject) {
     return subject.substr(pseudonym_prefix.size());
 }
 
-// A name that the platform does not know yet must reach it, or it never hears whose it is.
-std::string name_to_tell(std::string_view pseudonym, const PersonName& name) {
-    return name.tied ? std::string(pseudonym_prefix) + std::string(pseudonym) : name.subject;
+// A name that the platform does not know as his must reach it, or it never hears whose it is.
+std::string name_to_tell(PersonName name) {
+    return name.other.empty() ? std::move(name.subject) : std::move(name.other);
 }
 
 // JSON members with another text in the place of `old`, which is a part of them.
@@ -114,11 +114,11 @@ void Formatter::append_members(std::string& out, Stream stream, std::string_view
         if (other != person.subject && std::find(others.begin(), others.end(), other) == others.end())
             others.push_back(std::move(other));
     };
-    add(name_to_tell(pseudonym, person));
+    add(name_to_tell(person));
     for (std::string_view rest = same; !rest.empty();) {
         const std::size_t comma = std::min(rest.find(','), rest.size());
         const std::string_view one = pseudonym_in(rest.substr(0, comma));
-        add(one.empty() ? std::string(rest.substr(0, comma)) : name_to_tell(one, name_(one, stream)));
+        add(one.empty() ? std::string(rest.substr(0, comma)) : name_to_tell(name_(one, stream)));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
     }
     // All of them are his by what the platform itself has said.

@@ -68,7 +68,7 @@ using Join = std::function<std::optional<std::string>(std::string_view pseudonym
 struct PersonName {
     std::string subject;  // "profile/c-1", or "pseudonym/p1_.." as it is stored
     bool raw = false;     // what stands behind the pseudonym may leave, too, where a destination asks for it
-    bool tied = false;    // only events of this store say that it is his name: the platform does not know it
+    std::string other{};  // as one of several names of this person, where that is another one
 };
 // Any thread. Empty: everybody leaves as he is stored, and raw identifiers where they are asked for.
 using NamePerson = std::function<PersonName(std::string_view pseudonym, Stream stream)>;

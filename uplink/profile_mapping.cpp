@@ -214,15 +214,17 @@ class Writing {
         for (const MappingId& one : rule_.id) {
             const auto text = text_at(place_, one.source);
             if (!text || text->empty()) continue;
-            if (one.scheme.empty() && text->find_first_of("/:") != std::string::npos) {
-                others = true;  // a URL, perhaps
+            // A URL is none, and the next one may be. Another text with these signs is refused with its line:
+            // to take the next one then would make one customer of several.
+            if (one.scheme.empty() && text->find("://") != std::string::npos) {
+                others = true;
                 continue;
             }
             line_ += one.scheme.empty() ? ",\"id\":" : ",\"id_of\":";
             line_ += json_string(one.scheme.empty() ? *text : one.scheme + ':' + *text);
             return;
         }
-        wrong("id", others ? "there is none without / and :" : "there is none");
+        wrong("id", others ? "there is none but a URL" : "there is none");
     }
 
     template <class Do>
@@ -275,6 +277,8 @@ class Writing {
             wrong("updated", "there is neither a version nor a time");
         }
         if (!version.empty()) line_ += ",\"version\":" + version;
+        // Whoever is to be forgotten is, also when the clock of an earlier message was ahead.
+        if (rule_.op == "delete" && rule_.version.empty() && time) line_ += ",\"whatever_is_held\":true";
         if (time && rule_.op != "delete") line_ += ",\"updated\":" + json_string(to_rfc3339(*time));
     }
 

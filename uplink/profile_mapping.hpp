@@ -86,7 +86,7 @@ struct MappingRule {
     std::string name;
     MappingWhen when;
     std::string op = "put";     // put, patch, delete, merge
-    std::vector<MappingId> id;  // the first that leads to something; what has / or : in it is no id
+    std::vector<MappingId> id;  // the first that leads to something; a URL is none
     MappingSources version, updated;
     bool seconds = false;           // numbers in `updated` are seconds, not milliseconds
     std::vector<std::string> from;  // of a merge: a pattern

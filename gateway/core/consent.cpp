@@ -12,6 +12,7 @@ std::string known_purpose(std::string text) {
     std::string lower = text;
     for (char& c : lower)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (lower == "personalization") return "personalisation";
     const bool known = std::find(purpose_names.begin(), purpose_names.end(), lower) != purpose_names.end();
     return known ? lower : text;
 }

@@ -39,8 +39,8 @@ struct ConsentMistake {
     std::string_view words;   // for who wrote the device
 };
 
-// `data`: a JSON object, or anything else. A purpose of purpose_names is known in capitals, too: that nobody
-// obeys a refusal of "Marketing" helps nobody.
+// `data`: a JSON object, or anything else. A purpose of purpose_names is known in capitals, too, and
+// with an American z: that nobody obeys a refusal of "Personalization" helps nobody.
 std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data);
 
 }  // namespace touchpoint

@@ -174,6 +174,8 @@ void LivePictures::take(const Told& told) {
     if (told.consent || !told.same_as.empty()) store_.note_persons_changed();
     tell(person);
     keep_together(whose.picture);
+    if (told.consent && told.consent->state != ConsentState::granted)  // their rows say so, too
+        for (const std::string& name : std::vector<std::string>(whose.picture.names)) changed(entry(name));
     if (told.same_as.empty()) return;
     std::vector<std::string> said = {told.person};
     said.insert(said.end(), told.same_as.begin(), told.same_as.end());
@@ -271,6 +273,23 @@ void LivePictures::keep_together(const Picture& picture) {
         one.picture.changed = picture.changed;
         changed(one);
     }
+}
+
+// He himself, or one of the names that are one person with him: without its link the refusal would not be
+// found.
+bool LivePictures::refuses(const Picture& picture) const {
+    const auto says_no = [](const Picture& one) {
+        return std::any_of(one.consents.begin(), one.consents.end(),
+                           [](const auto& consent) { return consent.second.state != ConsentState::granted; });
+    };
+    return says_no(picture) ||
+           std::any_of(picture.names.begin(), picture.names.end(), [&](const std::string& name) {
+               if (const auto found = at_.find(name); found != at_.end())
+                   return says_no(found->second->picture);
+               const auto row = rows_.get(name);
+               const auto read = row && *row ? read_picture(**row) : std::nullopt;
+               return read && says_no(*read);
+           });
 }
 
 void LivePictures::tell(const std::string& name) {
@@ -451,9 +470,7 @@ Result<void> LivePictures::checkpoint() {
         for (Entry& one : entries_) {
             if (!one.dirty) continue;
             store::PictureRow row{one.key, std::nullopt, one.picture.changed};
-            row.refusal = std::any_of(
-                one.picture.consents.begin(), one.picture.consents.end(),
-                [](const auto& consent) { return consent.second.state != ConsentState::granted; });
+            row.refusal = refuses(one.picture);
             if (!one.gone && !one.picture.empty()) row.plain = write_picture(one.picture);
             rows.push_back(std::move(row));
             one.dirty = false;

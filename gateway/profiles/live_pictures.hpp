@@ -141,6 +141,7 @@ class LivePictures {
     // All of them are one from here on, with whom each of them was before; empty: they were already.
     std::vector<std::string> joined(const std::vector<std::string>& names, UtcTime when);
     bool is_forgotten(const Picture& session);
+    bool refuses(const Picture& picture) const;
     Result<void> write(std::vector<store::PictureRow>& rows, const store::PicturesPosition& position,
                        UtcTime now);
     void keep_together(const Picture& picture);

@@ -137,7 +137,7 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
     for (const auto& [id, other] : whole_of.profiles)
         if (id != person.look.profile.id) add_refusals(now_known, other.json);
     person.look.profile.json =
-        with_picture(person.look.profile.json, now_known, person.look.profile.received);
+        with_picture(person.look.profile.json, now_known, person.look.profile.consents_came);
     return person;
 }
 
@@ -227,7 +227,7 @@ void Persons::came(std::string_view id, UtcTime now) {
 }
 
 Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcTime now) {
-    Name name{"pseudonym/" + pseudonym};
+    Name name{"pseudonym/" + pseudonym, false, {}};
     // No touchpoint waits here: what a burst has brought is looked at first.
     const auto person = by_alias_at(parts_.pictures.catch_up(leaving_waits_events_max), pseudonym, {}, now);
     if (!person || person->behind || person->look.kind == Kind::erased) return name;
@@ -238,7 +238,11 @@ Persons::Name Persons::leaving(const std::string& pseudonym, Stream stream, UtcT
     name.raw = true;
     if (!found || person->provisional) return name;
     name.subject = "profile/" + person->look.profile.id;
-    name.tied = among(pseudonym, person->tied);
+    if (!among(pseudonym, person->tied)) return name;
+    // Only events say that it is his: as the platform has it, it is somebody else's, or nobody's.
+    const auto own = parts_.profiles.by_alias(pseudonym, now);
+    const bool listed = own && own->kind == Kind::found;
+    name.other = listed ? "profile/" + own->profile.id : "pseudonym/" + pseudonym;
     return name;
 }
 

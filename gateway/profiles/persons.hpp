@@ -74,7 +74,7 @@ class Persons {
     struct Name {
         std::string subject;  // "profile/c-1", "pseudonym/p1_.."
         bool raw = false;
-        bool tied = false;  // as in Person
+        std::string other;  // as one of several names of this person; empty: the subject
     };
     Name leaving(const std::string& pseudonym, Stream stream, UtcTime now);
 

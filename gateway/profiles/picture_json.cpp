@@ -95,14 +95,14 @@ std::string consent_json(const Picture::Consent& consent) {
 }
 
 // The decision that the platform tells was made at the same time or later than ours. Against a grant, a
-// refusal without a time was made when it was `received`; else who says no time is never the later one.
-bool is_later(std::string_view theirs, const Picture::Consent& ours, UtcTime received) {
+// refusal without a time was made when it `came`; else who says no time is never the later one.
+bool is_later(std::string_view theirs, const Picture::Consent& ours, UtcTime came) {
     if (!is_object(theirs)) return false;
     const auto members = devices::json_members(theirs);
     const auto since = json_find(members, "since");
     auto time = since && is_string(*since) ? parse_rfc3339(devices::json_unescape(*since)) : std::nullopt;
     const auto state = json_find(members, "state");
-    if (!time && ours.state == ConsentState::granted && state && *state != "\"granted\"") time = received;
+    if (!time && ours.state == ConsentState::granted && state && *state != "\"granted\"") time = came;
     // The clock of a device that tells of a refusal may be years behind; when it came is our own.
     const UtcTime ours_at =
         ours.state == ConsentState::granted ? ours.since : std::max(ours.since, ours.mark.recorded);
@@ -110,7 +110,7 @@ bool is_later(std::string_view theirs, const Picture::Consent& ours, UtcTime rec
 }
 
 // Of each purpose the decision that was made last: here, or what the platform said.
-std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime received) {
+std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime came) {
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {
         if (out.size() > 1) out += ',';
@@ -121,7 +121,7 @@ std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime
     if (is_object(said))
         for (const JsonMember& member : devices::json_members(said)) {
             const auto own = ours.find(devices::json_unescape(member.key));
-            if (own != ours.end() && !is_later(member.value, own->second, received)) continue;
+            if (own != ours.end() && !is_later(member.value, own->second, came)) continue;
             if (own != ours.end()) ours.erase(own);
             add(member.key, member.value);
         }
@@ -134,7 +134,7 @@ std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch) {
     Seen seen;
     // A platform whose clock is ahead has not seen what is recorded after it spoke.
-    seen.time = profile.received.ms != 0 ? std::min(profile.updated, profile.received) : profile.updated;
+    seen.time = profile.came.ms != 0 ? std::min(profile.updated, profile.came) : profile.updated;
     // Most profiles say no such thing.
     if (profile.json.find("\"seen\"") == std::string::npos) return seen;
     const auto all = json_find(devices::json_members(profile.json), "seen");
@@ -182,7 +182,7 @@ void add_refusals(Picture& picture, std::string_view document) {
     }
 }
 
-std::string with_picture(const std::string& document, const Picture& picture, UtcTime received) {
+std::string with_picture(const std::string& document, const Picture& picture, UtcTime came) {
     std::vector<std::pair<std::string, std::string>> ours;
     if (!picture.touches.empty()) ours.emplace_back("recent", recent_json(picture));
     if (!picture.touches.empty() || !picture.older.empty()) ours.emplace_back("counts", counts_json(picture));
@@ -196,7 +196,7 @@ std::string with_picture(const std::string& document, const Picture& picture, Ut
     if (!picture.consents.empty())
         ours.emplace_back("consents",
                           consents_json(json_find(members, "consents").value_or(std::string_view()),
-                                        picture.consents, received));
+                                        picture.consents, came));
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {
         if (out.size() > 1) out += ',';

@@ -14,7 +14,7 @@
 namespace touchpoint::gateway {
 
 // "seen":{"gw-1":{"epoch":"..","customer":17,"sales":"00..4",...}}; without it: the
-// profile's `updated`, but nothing recorded after it was received.
+// profile's `updated`, but nothing recorded after it came.
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch);
 // A number there is beyond the last one that was given. Anything but JSON: false.
 bool seen_too_far(std::string_view document, std::string_view gateway_id, std::string_view epoch,
@@ -22,8 +22,8 @@ bool seen_too_far(std::string_view document, std::string_view gateway_id, std::s
 
 // The document with `consents` as they are now, and with recent, counts, place and cart, where there are any:
 // then they stand for members of that name which the platform sent. Of each consent the later decision
-// counts; `received`: when the document was, for refusals that do not say when they were made.
-std::string with_picture(const std::string& document, const Picture& picture, UtcTime received);
+// counts; `came`: when the document did, for refusals that do not say when they were made.
+std::string with_picture(const std::string& document, const Picture& picture, UtcTime came);
 
 // The denied and revoked consents of another profile of the same person, where nothing was said here.
 void add_refusals(Picture& picture, std::string_view document);

@@ -275,8 +275,10 @@ class FeedLines {
         if (!outcomes) return false;
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             const ProfileOutcome& outcome = (*outcomes)[i];
-            // Not the detail: it may name somebody.
-            if (outcome.refused() && outcome.verdict != Verdict::refused_older) refuse(type_of(outcome));
+            // Not the detail: it may name somebody. An older version is nothing to speak of, but for whom it
+            // should have erased.
+            if (outcome.refused() && (erases_ || outcome.verdict != Verdict::refused_older))
+                refuse(type_of(outcome));
             const auto* merge = std::get_if<store::ProfileMerge>(&changes_[i]);
             if (merge != nullptr && outcome.verdict == Verdict::refused_missing && !drop(merge->from))
                 return false;

@@ -121,7 +121,7 @@ ProfilePicture ProfileDesk::picture() const {
 uplink::NamePerson ProfileDesk::names() {
     return [this](std::string_view pseudonym, Stream stream) {
         Persons::Name name = persons_.leaving(std::string(pseudonym), stream, clock_.utc());
-        return uplink::PersonName{std::move(name.subject), name.raw, name.tied};
+        return uplink::PersonName{std::move(name.subject), name.raw, std::move(name.other)};
     };
 }
 

@@ -26,23 +26,10 @@ using store::Profiles;
 constexpr std::array<std::string_view, 14> not_kept = {
     "id",          "id_of",    "version", "updated", "aliases", "stale", "withheld",
     "merged_from", "received", "recent",  "counts",  "place",   "cart",  "provisional"};
-// Whether a purpose sees this member, in the order of Purpose. The others, ours unknown, are as traits.
-struct Sight {
-    std::string_view member;
-    std::array<bool, 4> purposes;
-};
-constexpr std::array<Sight, 7> sights = {{{"aliases", {true, false, true, true}},
-                                          {"segments", {false, true, true, true}},
-                                          {"offers", {false, false, true, true}},
-                                          {"recent", {false, true, true, true}},
-                                          {"counts", {false, true, true, true}},
-                                          {"place", {true, true, true, true}},
-                                          {"cart", {true, false, true, true}}}};
+// Of the body of an erasure.
+constexpr std::array<std::string_view, 3> erase_members = {"aliases", "version", "whatever_is_held"};
 // Of how far the platform has seen this store: for the platform only.
 constexpr std::string_view bookkeeping = "seen";
-constexpr std::string_view received_member = ",\"received\":";
-// Most of what an answer says beside the document has room in it: id, some aliases, times.
-constexpr std::size_t json_beside_document = 512;
 // Paths of their own stand there.
 constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
 
@@ -187,17 +174,22 @@ std::optional<Mistake> wrong_seen(std::string_view value) {
 }
 
 std::optional<Mistake> wrong_member(const std::string& name, std::string_view value) {
+    if (name == "withheld" && is_array(value) && !devices::json_items(value, 1).empty())
+        return Mistake{
+            "this was read for a purpose that does not see all of it ('withheld'): what it did not see "
+            "would be lost"};
     if (name == "traits" && !is_object(value)) return must("'traits' must be an object");
     if (name == "segments" && !is_array(value)) return must("'segments' must be a list");
     if (name == "offers" && !is_array(value)) return must("'offers' must be a list");
     if (name == "consents") return wrong_consents(value);
-    if (name == bookkeeping) return wrong_seen(value);
     return std::nullopt;
 }
 
-// Everything but the version. `without`: a member that is of the request, not of the profile.
+// Everything but the version. `without`: a member that is of the request, not of the profile. A `seen` that
+// is not new was looked at when it came.
 Read<store::ProfilePut> put_of(const std::vector<JsonMember>& members, std::string_view id,
-                               const devices::Pseudonymiser& pseudonymiser, std::string_view without = {}) {
+                               const devices::Pseudonymiser& pseudonymiser, std::string_view without = {},
+                               bool seen_is_new = true) {
     store::ProfilePut put;
     put.id = id;
     put.json = "{";
@@ -211,8 +203,10 @@ Read<store::ProfilePut> put_of(const std::vector<JsonMember>& members, std::stri
             if (!is_time(member.value)) return must("'updated' must be a time such as 2026-09-21T08:00:00Z");
             put.updated = *parse_rfc3339(devices::json_unescape(member.value));
         }
-        if (among(name, not_kept) || (!without.empty() && name == without)) continue;
         if (auto wrong = wrong_member(name, member.value)) return std::move(*wrong);
+        if (name == bookkeeping && seen_is_new)
+            if (auto wrong = wrong_seen(member.value)) return std::move(*wrong);
+        if (among(name, not_kept) || (!without.empty() && name == without)) continue;
         if (put.json.size() > 1) put.json += ',';
         put.json += member.key;
         put.json += ':';
@@ -224,10 +218,14 @@ Read<store::ProfilePut> put_of(const std::vector<JsonMember>& members, std::stri
     return put;
 }
 
+Mistake own_id() {
+    return {"an id that begins with local. is one of the gateway's own: merge it, or put another id"};
+}
 Mistake no_version() { return {"'version' must be there: a whole number that grows with each change"}; }
 
 Read<store::ProfilePut> put_in(const std::vector<JsonMember>& members, std::string_view id,
                                const devices::Pseudonymiser& pseudonymiser, std::string_view without = {}) {
+    if (id.starts_with(provisional_prefix)) return own_id();
     const auto version = version_in(members);
     if (!version) return version.error();
     if (!*version) return no_version();
@@ -252,6 +250,7 @@ std::string whole_json(const store::Profile& profile) {
 Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::string_view id,
                                    const devices::Pseudonymiser& pseudonymiser,
                                    std::string_view without = {}) {
+    if (id.starts_with(provisional_prefix)) return own_id();
     const auto version = version_in(members);
     if (!version) return version.error();
     if (!*version) return no_version();
@@ -260,6 +259,7 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
     patch.version = **version;
     std::string changes = "{";
     std::vector<store::Alias> more;
+    const bool seen = devices::json_find(members, bookkeeping).has_value();
     for (const JsonMember& member : members) {
         const std::string name = devices::json_unescape(member.key);
         const bool ours =
@@ -287,10 +287,10 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
         changes += std::string(member.key) + ':' + std::string(member.value);
     }
     changes += '}';
-    patch.edit = [changes = std::move(changes), more = std::move(more),
+    patch.edit = [changes = std::move(changes), more = std::move(more), seen,
                   &pseudonymiser](const store::Profile& profile) -> Result<store::ProfilePut> {
         const std::string result = merge_patch(whole_json(profile), changes);
-        auto put = put_of(devices::json_members(result), profile.id, pseudonymiser);
+        auto put = put_of(devices::json_members(result), profile.id, pseudonymiser, {}, seen);
         if (!put) return fail(Errc::invalid_argument, put.error().words);
         for (const store::Alias& alias : more)
             if (std::find(put->aliases.begin(), put->aliases.end(), alias) == put->aliases.end())
@@ -350,11 +350,16 @@ std::size_t aliases_that_can_be_read(std::string_view array, const devices::Pseu
     return left_out;
 }
 
+bool whatever_is_held(const std::vector<JsonMember>& members) {
+    return devices::json_find(members, "whatever_is_held") == "true";
+}
+
 store::ProfileErase erase_as_far(const std::vector<JsonMember>& members, std::string_view id,
                                  const devices::Pseudonymiser& pseudonymiser, std::size_t& left_out) {
     const auto version = version_in(members);
     if (!version) ++left_out;
     store::ProfileErase erase{std::string(id), version ? *version : std::nullopt};
+    erase.whatever_is_held = whatever_is_held(members);
     if (const auto value = devices::json_find(members, "aliases"))
         left_out += aliases_that_can_be_read(*value, pseudonymiser, erase.aliases);
     return erase;
@@ -365,65 +370,13 @@ Read<store::ProfileErase> erase_in(const std::vector<JsonMember>& members, std::
     const auto version = version_in(members);
     if (!version) return version.error();
     store::ProfileErase erase{std::string(id), *version};
+    erase.whatever_is_held = whatever_is_held(members);
     if (const auto value = devices::json_find(members, "aliases")) {
         auto aliases = aliases_in(*value, pseudonymiser);
         if (!aliases) return aliases.error();
         erase.aliases = std::move(*aliases);
     }
     return erase;
-}
-
-// --- what a reader sees
-
-std::string masked(std::string_view value) {
-    constexpr std::size_t shown = 4;
-    if (value.size() <= shown) return "..";
-    std::size_t at = value.size() - shown;
-    while (at < value.size() && (static_cast<unsigned char>(value[at]) & 0xc0) == 0x80)
-        ++at;  // not in a letter
-    return ".." + std::string(value.substr(at));
-}
-
-bool consent(const std::vector<JsonMember>& document, Purpose purpose, bool unknown_granted, UtcTime now) {
-    const bool otherwise = purpose == Purpose::operation || unknown_granted;
-    const auto consents = devices::json_find(document, "consents");
-    if (!consents || !is_object(*consents)) return otherwise;
-    const auto one = devices::json_find(devices::json_members(*consents),
-                                        purpose_names[static_cast<std::size_t>(purpose)]);
-    if (!one || !is_object(*one)) return otherwise;
-    const auto members = devices::json_members(*one);
-    const auto time = [&](std::string_view name) {
-        const auto value = devices::json_find(members, name);
-        return value && is_string(*value) ? parse_rfc3339(devices::json_unescape(*value)) : std::nullopt;
-    };
-    const auto state = devices::json_find(members, "state");
-    if (!state || *state != "\"granted\"") return false;
-    if (const auto since = time("since"); since && *since > now) return false;
-    if (const auto until = time("until"); until && *until <= now) return false;
-    return true;
-}
-
-bool sees(std::string_view member, const ProfileView& view, bool consented) {
-    if (!view.persons) return false;
-    if (member == "consents" || member == "provisional") return true;
-    if (!consented) return false;
-    for (const Sight& sight : sights)
-        if (sight.member == member) return sight.purposes[static_cast<std::size_t>(view.purpose)];
-    return true;
-}
-
-std::string aliases_json(const store::Profile& profile, bool whole) {
-    std::string out = "[";
-    for (const store::Alias& alias : profile.aliases) {
-        const std::size_t colon = alias.text.find(':');
-        const std::string value = alias.text.substr(colon + 1);
-        out += out.size() > 1 ? ",{\"scheme\":" : "{\"scheme\":";
-        append_json_string(out, alias.text.substr(0, colon));
-        out += ",\"value\":";
-        append_json_string(out, whole ? value : masked(value));
-        out += '}';
-    }
-    return out + ']';
 }
 
 }  // namespace
@@ -461,6 +414,11 @@ Read<store::ProfileErase> profile_erase(std::string_view body, std::string_view 
     if (body.empty()) return store::ProfileErase{std::string(id), std::nullopt};
     const auto members = object_members(body, "the body");
     if (!members) return members.error();
+    // Of a name that is misspelled nobody would hear that it was not forgotten.
+    for (const JsonMember& member : *members)
+        if (!among(devices::json_unescape(member.key), erase_members))
+            return Mistake{
+                "the members of the body are aliases, version and whatever_is_held; there is another one"};
     return erase_in(*members, id, pseudonymiser);
 }
 
@@ -513,63 +471,6 @@ Read<std::vector<std::string>> lookup_body(std::string_view body) {
         aliases.push_back(devices::json_unescape(item));
     }
     return aliases;
-}
-
-std::optional<Purpose> purpose_named(std::string_view text) {
-    for (std::size_t i = 0; i < purpose_names.size(); ++i)
-        if (purpose_names[i] == text) return static_cast<Purpose>(i);
-    return std::nullopt;
-}
-
-bool consented(std::string_view document, Purpose purpose, bool unknown_granted, UtcTime now) {
-    return consent(devices::json_members(document), purpose, unknown_granted, now);
-}
-
-std::string profile_json(const store::Profile& profile, const ProfileView& view, UtcTime now) {
-    const auto document = devices::json_members(profile.json);
-    const bool may = (!view.behind || view.purpose == Purpose::operation) &&
-                     consent(document, view.purpose, view.unknown_granted, now);
-    std::string withheld;
-    const auto withhold = [&](std::string_view name) {
-        if (!withheld.empty()) withheld += ',';
-        append_json_string(withheld, name);
-    };
-    std::string out;
-    out.reserve(profile.json.size() + json_beside_document);
-    out += "{\"id\":" + json_string(profile.id);
-    if (sees("aliases", view, may))
-        out += ",\"aliases\":" + aliases_json(profile, view.whole_aliases);
-    else if (!profile.aliases.empty())
-        withhold("aliases");
-    for (const JsonMember& member : document) {
-        const std::string name = devices::json_unescape(member.key);
-        if (name == bookkeeping && !view.whole_aliases) continue;
-        if (!sees(name, view, may)) {
-            withhold(name);
-            continue;
-        }
-        out += ',';
-        out += member.key;
-        out += ':';
-        out += member.value;
-    }
-    out += ",\"version\":" + std::to_string(profile.version);
-    if (profile.updated.ms != 0) out += ",\"updated\":" + json_string(to_rfc3339(profile.updated));
-    out += view.stale ? ",\"stale\":true" : ",\"stale\":false";
-    if (!profile.merged_from.empty()) {
-        out += ",\"merged_from\":[";
-        for (const std::string& id : profile.merged_from) {
-            if (out.back() != '[') out += ',';
-            append_json_string(out, id);
-        }
-        out += ']';
-    }
-    return out + ",\"withheld\":[" + withheld + "]" + std::string(received_member) +
-           json_string(to_rfc3339(profile.received)) + "}\n";
-}
-
-std::string_view without_received(std::string_view made) {
-    return made.substr(0, made.rfind(received_member));
 }
 
 }  // namespace touchpoint::gateway

@@ -65,6 +65,13 @@ bool may_be_level(const devices::DeviceAddress& device, const std::string& req) 
         .has_value();
 }
 
+// Empty: there is none.
+std::string req_in(std::string_view payload) {
+    if (devices::validate_json(payload) || !devices::is_object(devices::json_trim(payload))) return {};
+    const auto req = devices::json_find(devices::json_members(devices::json_trim(payload)), "req");
+    return req && devices::is_string(*req) ? devices::json_unescape(*req) : std::string();
+}
+
 // Of the device's own topics those that others listen to as well, a technician and a simulator: what is told
 // about customers does not go there.
 bool others_listen(std::string_view response_topic) {
@@ -101,6 +108,10 @@ void ProfileRequests::answer(const devices::DeviceAddress& device, const store::
         send(place, refused(413, "body-too-large", "a request is not so large"));
         return;
     }
+    // First: who asks for an answer under this name looks for what was wrong there, too.
+    if (const std::string req = req_in(message.payload);
+        !own_topic && !req.empty() && may_be_level(device, req))
+        place.topic = devices::Topic{devices::TopicRole::response, device, req}.build();
     auto body = profile_request_body(message.payload);
     if (!body) {
         send(place, refused(400, "bad-request", body.error().words));
@@ -110,8 +121,6 @@ void ProfileRequests::answer(const devices::DeviceAddress& device, const store::
         send(place, refused(400, "bad-request", "req must be 1 to 64 of A-Z, a-z, 0-9, _ and -"));
         return;
     }
-    if (!body->req.empty() && !own_topic)
-        place.topic = devices::Topic{devices::TopicRole::response, device, body->req}.build();
     if (waited > answer_within_ || late_()) {
         send(place, parts_.reads.not_now());
         return;

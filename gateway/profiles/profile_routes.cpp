@@ -48,10 +48,11 @@ void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
     if (!posted) reply(busy());
 }
 
-// "41", as ETag and If-Match have it; the part behind a minus is of one reader's answer.
+// "41", or an ETag as a read has it: W/"41-3f2a9c01"; the part behind a minus is of one reader's answer.
 Read<std::optional<std::uint64_t>> only_version(const HttpRequest& request) {
     std::string_view text = request.header("if-match");
     if (text.empty()) return std::optional<std::uint64_t>();
+    if (text.starts_with("W/")) text.remove_prefix(2);
     const Mistake wrong{"If-Match must be one version, such as \"41\""};
     if (text.size() < 3 || text.front() != '"' || text.back() != '"') return wrong;
     text = text.substr(1, text.size() - 2);

@@ -91,10 +91,11 @@ Result<std::vector<std::string>> names_of(const ProfileParts& parts, ProfileChan
     auto held = parts.profiles.by_id(wanted->id, now);
     if (!held) return held.error();
     // Said before he came again, and once more now: it will be refused, and nothing of his is touched.
-    if (held->kind == Kind::found && !held->by_merged && wanted->version &&
-        *wanted->version < held->profile.version) {
+    const auto version = parts.profiles.version_of(wanted->id);
+    if (!version) return version.error();
+    if (wanted->version && !wanted->whatever_is_held && *wanted->version < *version) {
         wanted->aliases.clear();
-        return std::vector<std::string>();
+        return names;
     }
     for (const store::Alias& alias : wanted->aliases) names.push_back(alias.key);
     if (std::string name = provisional_name(wanted->id); !name.empty()) {
@@ -104,6 +105,7 @@ Result<std::vector<std::string>> names_of(const ProfileParts& parts, ProfileChan
             names.push_back(std::move(name));
         } else if (held->kind == Kind::missing) {
             wanted->id = whose->profile.id;
+            wanted->version.reset();  // it was one of somebody whom only events knew
             held = std::move(whose);
         }
     }

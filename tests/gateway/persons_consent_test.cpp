@@ -81,6 +81,48 @@ TEST_F(PersonsTest, ARefusalIsNotHiddenByWhatThePlatformHasSeenOfTheOtherProfile
     EXPECT_THAT(read("card:1"), HasSubstr("gold")) << "now both tell it, and grant it";
 }
 
+TEST_F(PersonsTest, ARepeatedVersionIsNoNewWord) {
+    const std::string body =
+        R"({"version":1,"aliases":["card:1"],"consents":{"personalisation":{"state":"denied"}},)"
+        R"("traits":{"tier":"gold"},"updated":")" +
+        to_rfc3339(clock_.utc() + std::chrono::hours(24)) + "\"}";
+    ASSERT_EQ(ask("PUT", "/v1/profiles/c-1", body).status, 201u);
+    clock_.advance(std::chrono::seconds(1));
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"granted"})");
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("gold"), HasSubstr("tea")));
+    clock_.advance(std::chrono::seconds(1));
+    ASSERT_EQ(ask("PUT", "/v1/profiles/c-1", body).status, 200u);
+    close();
+    open();
+    EXPECT_THAT(read("card:1"), AllOf(HasSubstr("gold"), HasSubstr("tea")))
+        << "neither is the refusal of before a new one, nor has the platform seen more";
+}
+
+TEST_F(PersonsTest, WhatANewVersionSaysAsBeforeIsNotDecidedAnew) {
+    put("c-1", 1, "card:1");
+    ASSERT_EQ(
+        ask("PATCH", "/v1/profiles/c-1",
+            R"({"version":2,"consents":{"personalisation":{"state":"denied"}},"traits":{"tier":"gold"}})")
+            .status,
+        200u);
+    clock_.advance(std::chrono::seconds(1));
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"granted"})");
+    for (int version = 3; version < 6; ++version) {
+        clock_.advance(std::chrono::seconds(1));
+        const std::string patch = "{\"version\":" + std::to_string(version) + ",\"note\":1}";
+        ASSERT_EQ(ask("PATCH", "/v1/profiles/c-1", patch).status, 200u);
+        EXPECT_THAT(read("card:1"), HasSubstr("gold"));
+    }
+    ASSERT_EQ(ask("PATCH", "/v1/profiles/c-1",
+                  R"({"version":9,"consents":{"personalisation":{"state":"revoked"}}})")
+                  .status,
+              200u);
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gold")));
+}
+
 TEST_F(PersonsTest, ARefusalCountsAlsoWhereTheRowOfTheOtherNameHasLeft) {
     put("c-2", 1, "card:2", R"(,"traits":{"tier":"gold"})");
     told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");

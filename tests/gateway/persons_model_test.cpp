@@ -381,7 +381,7 @@ class PersonsModelTest : public ProfileShop {
             // Nor does a grant count that was told before the platform said no.
             const bool theirs = purpose == "analytics" && consent.state == "granted" && !want.id.empty() &&
                                 profiles_model_.live[want.id].json == "denied" &&
-                                consent.ms <= person.look.profile.received.ms;
+                                consent.ms <= person.look.profile.consents_came.ms;
             if (theirs) {
                 ASSERT_NE(json.find("\"analytics\":{\"state\":\"denied\"}"), std::string::npos) << json;
                 continue;

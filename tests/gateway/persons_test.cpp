@@ -310,13 +310,15 @@ TEST_F(PersonsTest, WhomOnlyEventsKnowCountsAsUnknownOnceInAWhile) {
 
 TEST_F(PersonsTest, AnEventThatLeavesSaysWhichOfItsNamesThePlatformDoesNotKnow) {
     put("c-1", 1, "card:1");
-    EXPECT_FALSE(leaving("card:1", Stream::sales).tied);
+    EXPECT_EQ(leaving("card:1", Stream::sales).other, "");
     told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:jane@example.com");
     EXPECT_EQ(leaving("email:jane@example.com", Stream::sales).subject, "profile/c-1");
-    EXPECT_TRUE(leaving("email:jane@example.com", Stream::sales).tied);
-    EXPECT_FALSE(leaving("card:1", Stream::sales).tied);
+    EXPECT_THAT(leaving("email:jane@example.com", Stream::sales).other, HasSubstr("pseudonym/p1_"));
+    EXPECT_EQ(leaving("card:1", Stream::sales).other, "");
+    put("c-2", 1, "email:jane@example.com");
+    EXPECT_EQ(leaving("email:jane@example.com", Stream::sales).other, "profile/c-2");
     put("c-1", 2, R"(card:1","email:jane@example.com)");
-    EXPECT_FALSE(leaving("email:jane@example.com", Stream::sales).tied);
+    EXPECT_EQ(leaving("email:jane@example.com", Stream::sales).other, "");
 }
 
 // profiles.purpose_interactions and its like.

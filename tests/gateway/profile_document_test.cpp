@@ -110,6 +110,11 @@ TEST_F(ProfileDocumentTest, WhatIsWrongIsSaidInASentence) {
         wrong(R"({"version":1,"consents":{"marketing":{"state":"granted"},"marketing":{"state":"denied"}}})"),
         HasSubstr("'consents'"));
     EXPECT_THAT(wrong(R"({"version":1,"updated":"yesterday"})"), HasSubstr("'updated'"));
+    EXPECT_THAT(profile_put(R"({"version":1})", "local.p1_a", names).error().words,
+                HasSubstr("gateway's own"));
+    EXPECT_THAT(profile_erase(R"({"alias":["card:1"]})", "c-1", names).error().words,
+                HasSubstr("another one"));
+    EXPECT_TRUE(profile_erase(R"({"aliases":["card:1"],"version":7})", "c-1", names));
     for (const char* seen : {"[]", "17", R"({"gw-1":17})", R"({"gw-1":{"customer":17}})",
                              R"({"gw-1":{"epoch":7,"customer":17}})", R"({"gw-1":{"epoch":"e","sale":17}})",
                              R"({"gw-1":{"epoch":"e","sales":-1}})", R"({"gw-1":{"epoch":"e","sales":{}}})",

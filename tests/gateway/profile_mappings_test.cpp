@@ -96,7 +96,7 @@ TEST_F(ProfileMappingsTest, WhoIsKnownByAnAddressOnlyGetsAnIdThatTellsNothing) {
         AllOf(HasSubstr("\"id\":\"" + id + "\",\"outcome\":\"replaced\""), HasSubstr("'id_of' must be")));
     EXPECT_THAT(ask("GET", "/v1/profiles/" + id).body, Not(HasSubstr("id_of")));
     EXPECT_THAT(bring("xdm", R"({"xdm:identityMap":{},"@id":"https://x/1"})").body,
-                HasSubstr("rule profile, id: there is none without / and :"));
+                HasSubstr("rule profile, id: there is none but a URL"));
 }
 
 TEST_F(ProfileMappingsTest, AMappingThatIsNotThereIsSaid) {

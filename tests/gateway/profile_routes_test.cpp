@@ -57,7 +57,7 @@ TEST_F(ProfileRoutesTest, VersionsDecideWhatIsAnswered) {
     EXPECT_THAT(older.body, AllOf(HasSubstr("older-version"), HasSubstr("version 41 is here")));
     EXPECT_THAT(ask("PUT", "/v1/profiles/c-1", R"({"version":42})").body, HasSubstr("replaced"));
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":44})", "If-Match: \"43\"\r\n").status, 412);
-    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":44})", "If-Match: \"42-0a1b2c3d\"\r\n").status,
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":44})", "If-Match: W/\"42-0a1b2c3d\"\r\n").status,
               200);
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", R"({"version":45})", "If-Match: 43\r\n").status, 400);
 }
@@ -144,6 +144,10 @@ TEST_F(ProfileRoutesTest, AnErasureThatComesOnceMoreLeavesANewerVersionAlone) {
     EXPECT_THAT(again.body, HasSubstr("older-version"));
     EXPECT_THAT(erased_, testing::IsEmpty()) << "nor is anything of his taken out of events";
     EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 200);
+    const std::string local = "local." + names_.pseudonym(devices::normalise("card:1"));
+    EXPECT_EQ(ask("DELETE", "/v1/profiles/" + local + "?version=5").status, 200) << "whose version was that?";
+    EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
+    EXPECT_EQ(put(7), 201);
     EXPECT_EQ(ask("DELETE", "/v1/profiles/c-1").status, 200);
     EXPECT_EQ(ask("GET", "/v1/profiles/card:1").status, 410);
 }
@@ -397,6 +401,11 @@ TEST_F(ProfileRoutesTest, AProfileThatWasReadCanBePutBack) {
         R"({"version":41,"aliases":["card:2900000012345"],"x":[1],"consents":{"personalisation":{"state":"granted"}}})");
     told(Stream::interactions, "store.kiosk.cart.v1", "card:2900000012345", "",
          R"({"action":"add","item":"tea"})");
+    EXPECT_EQ(ask("PUT", "/v1/profiles/c-1",
+                  R"({"version":42,"withheld":["segments"],"aliases":["card:2900000012345"]})")
+                  .status,
+              400)
+        << "what that read did not see would be lost";
     const std::string read = ask("GET", "/v1/profiles/c-1?purpose=personalisation").body;
     ASSERT_THAT(read, AllOf(HasSubstr("\"cart\""), HasSubstr("\"recent\""), HasSubstr("\"counts\"")));
     std::string changed = read;

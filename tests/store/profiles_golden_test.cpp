@@ -18,7 +18,7 @@ namespace {
 
 using testing::UnorderedElementsAre;
 
-constexpr int formats = 2;
+constexpr int formats = 3;
 
 std::string golden_rows(int format) {
     return std::string(SOURCE_DIR) + "/tests/fixtures/store/profiles-format-" + std::to_string(format) +

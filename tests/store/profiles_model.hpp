@@ -123,6 +123,7 @@ class PlainProfiles {
     bool erase(const std::string& id, std::uint64_t version, const Names& named, std::int64_t ms,
                const std::map<std::string, std::string>& references) {
         if (live.contains(id) && version < live[id].version) return false;
+        if (merged.contains(id) && version < merged[id].second) return false;
         const bool before = erased.contains(id);
         if (before && version <= erased[id].version) {
             bury_unheld(named, id);

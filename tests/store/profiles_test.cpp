@@ -208,6 +208,20 @@ TEST_F(ProfilesTest, WhoIsErasedBeforeHeCameStaysAway) {
     EXPECT_EQ(put("c-2", 8).verdict, Verdict::created);
 }
 
+TEST_F(ProfilesTest, AnErasureOfBeforeTakesNobodyWhoWasMergedSinceOrHasLeft) {
+    put("c-1", 3, {"card:1"});
+    put("c-2", 6, {"card:2"});
+    merge("c-1", {"c-2"});
+    EXPECT_EQ(erase("c-2", 5).verdict, Verdict::refused_older);
+    EXPECT_EQ(profiles_->version_of("c-2").value(), 6u);
+    EXPECT_EQ(whose("card:2"), "c-1");
+    store::ProfileErase whatever{"c-2", 5};
+    whatever.whatever_is_held = true;
+    EXPECT_EQ(apply(whatever).verdict, Verdict::erased);
+    EXPECT_EQ(by_id("c-1").kind, Kind::erased);
+    EXPECT_EQ(profiles_->version_of("c-2").value(), 0u);
+}
+
 TEST_F(ProfilesTest, AMergeOfManyIsUnchangedWhenItIsSaidAgain) {
     put("c-0", 1, {"card:0"});
     std::vector<std::string> from;

@@ -155,7 +155,9 @@ TEST(FormatsTest, TheRawIdentifierIsJoinedOnlyForTheEventsOwnSubject) {
 TEST(FormatsTest, ANameThatThePlatformDoesNotKnowReachesItBesideTheProfile) {
     const Formatter formatter(origin, Format::ndjson, {}, [](std::string_view pseudonym, Stream) {
         if (pseudonym == "p1_denied") return PersonName{"pseudonym/p1_denied"};
-        return PersonName{"profile/c-1", true, pseudonym != "p1_listed"};
+        if (pseudonym == "p1_second") return PersonName{"profile/c-1", true, "profile/c-9"};
+        return PersonName{"profile/c-1", true,
+                          pseudonym == "p1_listed" ? "" : "pseudonym/" + std::string(pseudonym)};
     });
     const auto sameas = [&](const std::string& subject, const std::string& others) {
         const auto slice =
@@ -172,6 +174,8 @@ TEST(FormatsTest, ANameThatThePlatformDoesNotKnowReachesItBesideTheProfile) {
         << "the event's own subject may be the new one";
     EXPECT_EQ(sameas("p1_new", "pseudonym/p1_newer,profile/c-2,pseudonym/p1_newer"),
               R"("subject":"profile/c-1","sameas":"pseudonym/p1_new,pseudonym/p1_newer,profile/c-2")");
+    EXPECT_EQ(sameas("p1_listed", "pseudonym/p1_second"), R"("subject":"profile/c-1","sameas":"profile/c-9")")
+        << "another profile of the platform's";
     EXPECT_EQ(sameas("p1_listed", "pseudonym/p1_listed"),
               R"("subject":"profile/c-1","sameas":"profile/c-1")");
     EXPECT_EQ(sameas("p1_denied", "pseudonym/p1_denied"),
