@@ -55,7 +55,8 @@ Result<bool> LivePictures::catch_up(std::uint64_t events_max) {
     // a mutex is not fair, and who takes it again at once has it again. With 600,000 events to catch up with,
     // a till's read waited for several parts (p99 12 ms).
     for (;;) {
-        while (waiting_.load(std::memory_order_relaxed) != 0) std::this_thread::yield();
+        for (int turn = 0; turn < turns_given_max && waiting_.load(std::memory_order_relaxed) != 0; ++turn)
+            std::this_thread::yield();
         const std::uint64_t some = std::min<std::uint64_t>(events_max, events_at_once);
         const auto all = catch_up_some(some);
         if (!all) return all.error();

@@ -119,6 +119,8 @@ class LivePictures {
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
     static constexpr std::chrono::minutes say_again_after{1};
+    // So often whoever follows the log steps back for those who wait, before it goes on all the same.
+    static constexpr int turns_given_max = 1000;
     static constexpr int follow_stood_max = 5000;  // looks without progress, a millisecond each
 
     struct Cursor {

@@ -182,7 +182,7 @@ void add_refusals(Picture& picture, std::string_view document) {
     }
 }
 
-std::string with_picture(const std::string& document, const Picture& picture, UtcTime came) {
+std::string with_picture(const std::string& document, const Picture& picture, UtcTime consents_came) {
     std::vector<std::pair<std::string, std::string>> ours;
     if (!picture.touches.empty()) ours.emplace_back("recent", recent_json(picture));
     if (!picture.touches.empty() || !picture.older.empty()) ours.emplace_back("counts", counts_json(picture));
@@ -196,7 +196,7 @@ std::string with_picture(const std::string& document, const Picture& picture, Ut
     if (!picture.consents.empty())
         ours.emplace_back("consents",
                           consents_json(json_find(members, "consents").value_or(std::string_view()),
-                                        picture.consents, came));
+                                        picture.consents, consents_came));
     std::string out = "{";
     const auto add = [&](std::string_view key, std::string_view value) {
         if (out.size() > 1) out += ',';

@@ -22,8 +22,8 @@ bool seen_too_far(std::string_view document, std::string_view gateway_id, std::s
 
 // The document with `consents` as they are now, and with recent, counts, place and cart, where there are any:
 // then they stand for members of that name which the platform sent. Of each consent the later decision
-// counts; `came`: when the document did, for refusals that do not say when they were made.
-std::string with_picture(const std::string& document, const Picture& picture, UtcTime came);
+// counts; `consents_came`: when the document's did, for refusals that do not say when they were made.
+std::string with_picture(const std::string& document, const Picture& picture, UtcTime consents_came);
 
 // The denied and revoked consents of another profile of the same person, where nothing was said here.
 void add_refusals(Picture& picture, std::string_view document);

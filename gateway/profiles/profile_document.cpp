@@ -28,8 +28,6 @@ constexpr std::array<std::string_view, 14> not_kept = {
     "merged_from", "received", "recent",  "counts",  "place",   "cart",  "provisional"};
 // Of the body of an erasure.
 constexpr std::array<std::string_view, 3> erase_members = {"aliases", "version", "whatever_is_held"};
-// Of how far the platform has seen this store: for the platform only.
-constexpr std::string_view bookkeeping = "seen";
 // Paths of their own stand there.
 constexpr std::array<std::string_view, 3> taken_ids = {"batch", "lookup", "wanted"};
 
@@ -204,7 +202,7 @@ Read<store::ProfilePut> put_of(const std::vector<JsonMember>& members, std::stri
             put.updated = *parse_rfc3339(devices::json_unescape(member.value));
         }
         if (auto wrong = wrong_member(name, member.value)) return std::move(*wrong);
-        if (name == bookkeeping && seen_is_new)
+        if (name == seen_member && seen_is_new)
             if (auto wrong = wrong_seen(member.value)) return std::move(*wrong);
         if (among(name, not_kept) || (!without.empty() && name == without)) continue;
         if (put.json.size() > 1) put.json += ',';
@@ -259,7 +257,7 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
     patch.version = **version;
     std::string changes = "{";
     std::vector<store::Alias> more;
-    const bool seen = devices::json_find(members, bookkeeping).has_value();
+    const bool seen = devices::json_find(members, seen_member).has_value();
     for (const JsonMember& member : members) {
         const std::string name = devices::json_unescape(member.key);
         const bool ours =

@@ -27,6 +27,8 @@ inline constexpr std::uint64_t profile_version_max = (1ull << 53) - 1;  // what 
 // An id is 1 to 128 visible ASCII characters without / and :, so that it is no alias and one part of a path;
 // and none of the words batch, lookup, wanted.
 bool is_profile_id(std::string_view text);
+// The member that says how far the platform has seen this store: for the platform only.
+inline constexpr std::string_view seen_member = "seen";
 // Of an id that was made of an alias ("id_of" in a line): "of." and its pseudonym.
 inline constexpr std::string_view alias_id_prefix = "of.";
 // "card:2900000012345" as devices write it, with its pseudonym. Empty: no such text.

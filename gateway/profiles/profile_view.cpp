@@ -27,8 +27,6 @@ constexpr std::array<Sight, 7> sights = {{{"aliases", {true, false, true, true}}
                                           {"counts", {false, true, true, true}},
                                           {"place", {true, true, true, true}},
                                           {"cart", {true, false, true, true}}}};
-// Of how far the platform has seen this store: for the platform only.
-constexpr std::string_view bookkeeping = "seen";
 constexpr std::string_view received_member = ",\"received\":";
 // Most of what an answer says beside the document has room in it: id, some aliases, times.
 constexpr std::size_t json_beside_document = 512;
@@ -114,7 +112,7 @@ std::string profile_json(const store::Profile& profile, const ProfileView& view,
         withhold("aliases");
     for (const JsonMember& member : document) {
         const std::string name = devices::json_unescape(member.key);
-        if (name == bookkeeping && !view.whole_aliases) continue;
+        if (name == seen_member && !view.whole_aliases) continue;
         if (!sees(name, view, may)) {
             withhold(name);
             continue;

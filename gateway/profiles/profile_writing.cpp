@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "devices/json_slice.hpp"
 #include "devices/pseudonym.hpp"
 #include "gateway/core/json_text.hpp"
 #include "gateway/profiles/persons.hpp"
@@ -189,8 +190,11 @@ Read<ProfileChange> unless_too_far(const ProfileParts& parts, Read<ProfileChange
     if (!change || !parts.too_far) return change;
     if (std::holds_alternative<store::ProfilePut>(*change) && parts.too_far(text))
         return Mistake{std::string(too_far_words)};
-    // What a patch leaves out is taken from what is held.
-    if (auto* patch = std::get_if<store::ProfilePatch>(&*change))
+    // What a patch leaves out of it is taken from what is held. One that leaves out all of it says nothing
+    // new, and the numbers that are held may be ahead of ours by now: a power cut takes back what it did not
+    // flush.
+    auto* patch = std::get_if<store::ProfilePatch>(&*change);
+    if (patch != nullptr && devices::json_find(devices::json_members(text), seen_member))
         patch->edit = [edit = std::move(patch->edit),
                        too_far = parts.too_far](const store::Profile& held) -> Result<store::ProfilePut> {
             auto put = edit(held);
