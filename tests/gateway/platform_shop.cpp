@@ -6,6 +6,7 @@
 #include <cctype>
 #include <sstream>
 
+#include "tests/support/idle.hpp"
 #include "tests/support/wait.hpp"
 
 namespace touchpoint::tests {
@@ -85,6 +86,7 @@ void PlatformShop::close() {
     EXPECT_TRUE(answering(0));
     store_->stop();
     loop_.on_loop([&] { server_.reset(), pull_.reset(); });
+    wait_until_idle(reader_);
     store_.reset();
 }
 
