@@ -30,6 +30,7 @@ LivePictures::LivePictures(store::EventStore& store, store::Pictures& rows, cons
     // anew.
     for (const Stream stream : followed_streams)
         position_.numbers[stream] = std::min(position_.numbers[stream], store_.horizon(stream));
+    note_position();
     followed();
 }
 
@@ -40,83 +41,129 @@ std::unique_lock<std::mutex> LivePictures::enter() const {
     return lock;
 }
 
+// Behind each part whoever waits has his turn: a mutex is not fair, and who takes it again at once has it
+// again. With 600,000 events to catch up with, a till's read waited for several parts (p99 12 ms).
+void LivePictures::step_back(const std::atomic<int>& waiting) {
+    for (int turn = 0; turn < turns_given_max && waiting.load(std::memory_order_relaxed) != 0; ++turn)
+        std::this_thread::yield();
+}
+
 std::uint64_t LivePictures::behind() const {
-    const auto lock = enter();
     std::uint64_t events = 0;
     for (const Stream stream : followed_streams) {
         const Sequence horizon = store_.horizon(stream);
-        events += horizon - std::min(horizon, position_.numbers[stream]);
+        const Sequence folded = folded_[static_cast<std::size_t>(stream)].load(std::memory_order_acquire);
+        events += horizon - std::min(horizon, folded);
     }
     return events;
 }
 
 Result<bool> LivePictures::catch_up(std::uint64_t events_max) {
-    // In parts, so that a read does not wait for all of it, and behind each part whoever waits has his turn:
-    // a mutex is not fair, and who takes it again at once has it again. With 600,000 events to catch up with,
-    // a till's read waited for several parts (p99 12 ms).
-    for (;;) {
-        for (int turn = 0; turn < turns_given_max && waiting_.load(std::memory_order_relaxed) != 0; ++turn)
-            std::this_thread::yield();
-        const std::uint64_t some = std::min<std::uint64_t>(events_max, events_at_once);
-        const auto all = catch_up_some(some);
-        if (!all) return all.error();
-        events_max -= some;
-        if (*all || events_max == 0 || dirty() >= dirty_hard_max) return *all;
-    }
-}
-
-// False: there is more.
-Result<bool> LivePictures::catch_up_some(std::uint64_t events_max) {
-    const std::lock_guard lock(mutex_);
-    forget_slices();
+    if (behind() == 0) return true;
+    step_back(waiting_to_follow_);
+    waiting_to_follow_.fetch_add(1, std::memory_order_relaxed);
+    const std::lock_guard one_at_a_time(following_);
+    waiting_to_follow_.fetch_sub(1, std::memory_order_relaxed);
     // The horizon of those about persons first: whatever is stored beside one of them is seen, too.
     PerStream<Sequence> ends;
     for (auto stream = followed_streams.rbegin(); stream != followed_streams.rend(); ++stream)
         ends[*stream] = store_.horizon(*stream);
+    for (Cursor& cursor : cursors_.values) cursor.at_end = false;
+    int stood = 0;
     for (;;) {
-        if (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max) return false;
-        const auto cursor = next_cursor(ends, static_cast<std::uint32_t>(events_max + 1));
-        if (!cursor) return cursor.error();
-        if (*cursor == nullptr) break;
-        if (events_max-- == 0) return false;
-        const Stream stream = (*cursor)->slice.stream;
-        const store::StoredEvent& event = (*cursor)->slice.events[(*cursor)->next++];
-        if (event.gap < 0)
-            if (const auto told = read_touch(stream, event.sequence, event.recorded, event.members))
-                take(*told);
-        ++events_since_;
-        position_.numbers[stream] = event.sequence;
+        const auto more = read_ahead(ends);
+        if (!more) return more.error();
+        if (!*more) break;
+        if (events_max == 0 || stood > reads_anew_max) return false;
+        step_back(waiting_);
+        const auto some = fold_some(ends, std::min<std::uint64_t>(events_max, events_at_once));
+        if (!some) return false;
+        stood = *some == 0 ? stood + 1 : 0;
+        events_max -= *some;
     }
-    forget_slices();
+    const std::lock_guard lock(mutex_);
     followed();
     return true;
 }
 
-void LivePictures::forget_slices() {
+// Reads on where nothing is ahead any more, so that the event that was stored first is among them. False:
+// there is nothing up to `ends`. REQUIRES: following_
+Result<bool> LivePictures::read_ahead(const PerStream<Sequence>& ends) {
+    if (forgets_seen_ != forgets_.load(std::memory_order_acquire)) forget_ahead();
+    bool more = false;
+    for (const Stream stream : followed_streams) {
+        Cursor& cursor = cursors_[stream];
+        const Sequence position = position_.numbers[stream];
+        if (cursor.next == cursor.ahead.size() && position < ends[stream] && !cursor.at_end) {
+            auto slice =
+                cursor.reader->read(stream, position, std::string(), {bytes_at_once, read_ahead_events});
+            if (!slice) return slice.error();
+            cursor.ahead.clear();
+            cursor.next = 0;
+            for (const store::StoredEvent& event : slice->events) {
+                Ahead one{event.sequence, event.recorded, event.gap >= 0, std::nullopt};
+                if (!one.gap) one.told = read_touch(stream, event.sequence, event.recorded, event.members);
+                cursor.ahead.push_back(std::move(one));
+            }
+            cursor.at_end = cursor.ahead.empty();
+        }
+    }
+    for (const Stream stream : followed_streams) {
+        const Cursor& cursor = cursors_[stream];
+        more =
+            more || (cursor.next < cursor.ahead.size() &&
+                     (cursor.ahead[cursor.next].sequence <= ends[stream] || cursor.ahead[cursor.next].gap));
+    }
+    return more;
+}
+
+// How many; nothing: what is in memory must be written down or told first. REQUIRES: following_
+std::optional<std::uint64_t> LivePictures::fold_some(const PerStream<Sequence>& ends,
+                                                     std::uint64_t events_max) {
+    const std::lock_guard lock(mutex_);
+    // Who was forgotten since is in what was read ahead, and not in the log any more.
+    if (forgets_seen_ != forgets_.load(std::memory_order_relaxed)) return 0;
+    std::uint64_t some = 0;
+    for (; some < events_max; ++some) {
+        if (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max) break;
+        Cursor* cursor = next_cursor(ends);
+        if (cursor == nullptr) break;
+        const Ahead& one = cursor->ahead[cursor->next++];
+        if (one.told) take(*one.told);
+        ++events_since_;
+        position_.numbers[static_cast<Stream>(cursor - cursors_.values.data())] = one.sequence;
+    }
+    note_position();
+    if (some == 0 && (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max)) return std::nullopt;
+    return some;
+}
+
+void LivePictures::note_position() {
+    for (const Stream stream : followed_streams)
+        folded_[static_cast<std::size_t>(stream)].store(position_.numbers[stream], std::memory_order_release);
+}
+
+void LivePictures::forget_ahead() {
+    forgets_seen_ = forgets_.load(std::memory_order_acquire);
     for (Cursor& cursor : cursors_.values) {
-        cursor.slice = {};
+        cursor.ahead.clear();
         cursor.next = 0;
+        cursor.at_end = false;
     }
 }
 
-// The stream whose next event was stored first; nullptr: there is none. REQUIRES: the lock
-Result<LivePictures::Cursor*> LivePictures::next_cursor(const PerStream<Sequence>& ends,
-                                                        std::uint32_t events_max) {
+// The stream whose next event was stored first; nullptr: there is none, or one has to be read on first.
+LivePictures::Cursor* LivePictures::next_cursor(const PerStream<Sequence>& ends) {
     Cursor* first = nullptr;
     for (const Stream stream : followed_streams) {
         Cursor& cursor = cursors_[stream];
-        if (cursor.next == cursor.slice.events.size()) {
-            if (position_.numbers[stream] >= ends[stream]) continue;
-            auto slice = cursor.reader->read(stream, position_.numbers[stream], std::string(),
-                                             {bytes_at_once, events_max});
-            if (!slice) return slice.error();
-            cursor.slice = std::move(*slice);
-            cursor.next = 0;
-            if (cursor.slice.events.empty()) continue;
+        if (cursor.next == cursor.ahead.size()) {
+            if (position_.numbers[stream] >= ends[stream] || cursor.at_end) continue;
+            return nullptr;
         }
-        const auto& event = cursor.slice.events[cursor.next];
-        if (event.sequence > ends[stream] && event.gap < 0) continue;
-        if (first == nullptr || event.recorded < first->slice.events[first->next].recorded) first = &cursor;
+        const Ahead& one = cursor.ahead[cursor.next];
+        if (one.sequence > ends[stream] && !one.gap) continue;
+        if (first == nullptr || one.recorded < first->ahead[first->next].recorded) first = &cursor;
     }
     return first;
 }
@@ -193,7 +240,7 @@ bool LivePictures::is_forgotten(const Picture& session) {
 Result<void> LivePictures::follow() {
     std::uint64_t place = folded();
     for (int stood = 0; stood < follow_stood_max;) {
-        const auto read = catch_up(events_at_once);
+        const auto read = catch_up(read_ahead_events);
         if (!read) return read.error();
         if (*read) return {};
         if (dirty() >= dirty_max)
@@ -208,9 +255,8 @@ Result<void> LivePictures::follow() {
 }
 
 std::uint64_t LivePictures::folded() const {
-    const auto lock = enter();
     std::uint64_t events = 0;
-    for (const Stream stream : followed_streams) events += position_.numbers[stream];
+    for (const auto& number : folded_) events += number.load(std::memory_order_acquire);
     return events;
 }
 
@@ -401,6 +447,7 @@ void LivePictures::seen(std::span<const std::string> names, const Seen& seen) {
 
 void LivePictures::forget(std::span<const std::string> names) {
     const auto lock = enter();
+    forgets_.fetch_add(1, std::memory_order_release);
     // Nobody is told of him any more.
     std::erase_if(news_.joined, [&](const Joined& one) {
         return std::find_first_of(one.names.begin(), one.names.end(), names.begin(), names.end()) !=
@@ -463,23 +510,29 @@ std::size_t LivePictures::dirty() const {
 Result<void> LivePictures::checkpoint() {
     const std::lock_guard one_at_a_time(checkpoint_);
     std::vector<store::PictureRow> rows;
+    std::vector<Picture> pictures;  // of the rows
     store::PicturesPosition position;
     {
         const auto lock = enter();
         if (dirty_ == 0 && events_since_ < position_every) return {};
+        rows.reserve(dirty_);
+        pictures.reserve(dirty_);
         // All of them: the position stands for every picture.
         for (Entry& one : entries_) {
             if (!one.dirty) continue;
-            store::PictureRow row{one.key, std::nullopt, one.picture.changed};
-            row.refusal = refuses(one.picture);
-            if (!one.gone && !one.picture.empty()) row.plain = write_picture(one.picture);
-            rows.push_back(std::move(row));
+            rows.push_back({one.key, std::nullopt, one.picture.changed});
+            rows.back().refusal = refuses(one.picture);
+            pictures.push_back(one.gone ? Picture{} : one.picture);
             one.dirty = false;
         }
         dirty_ = 0;
         events_since_ = 0;
         position = position_;
         writing_ = true;
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const Picture one = std::move(pictures[i]);
+        if (!one.empty()) rows[i].plain = write_picture(one);
     }
     const UtcTime now = clock_.trusted() ? clock_.utc() : UtcTime{};
     auto written = write(rows, position, now);

@@ -16,7 +16,9 @@
 //   While it is further behind than a read may wait for (after a start with a long backlog), a read is given
 //   what is there; `behind()` says so.
 //
-// Threads: any; one lock, held for what events_at_once of the log cost.
+// Threads: any. The log is read and understood under a lock of its own (one thread follows it at a time); the
+// lock that a read wants is held for what events_at_once of it change, and for a copy of what a checkpoint
+// writes.
 #pragma once
 
 #include <array>
@@ -43,13 +45,14 @@ namespace touchpoint::gateway {
 
 class LivePictures {
   public:
-    static constexpr std::size_t dirty_max = 512;  // then a checkpoint is due
+    static constexpr std::size_t dirty_max = 2048;  // then a checkpoint is due: a flush for each
     // Beyond it the log is not followed until they are written down. One event touches at most seven.
     static constexpr std::size_t dirty_hard_max = 4096;           // well below store::Pictures::rows_max
     static constexpr std::size_t entries_max = 4096;              // about 1 KB each; dirty ones come on top
     static constexpr std::uint64_t position_every = 50'000;       // events that changed nothing
     static constexpr std::uint64_t read_waits_events_max = 2000;  // 10 to 20 ms
-    static constexpr std::uint32_t events_at_once = 200;
+    static constexpr std::uint32_t events_at_once = 20;           // 0.2 ms: of each a row may have to be read
+    static constexpr std::uint32_t read_ahead_events = 200;       // of each stream
     static constexpr std::chrono::minutes session_idle{30};
     // Of names that are one person, so far may the last change of one be behind the last of another.
     static constexpr std::chrono::hours names_refreshed{24};
@@ -122,21 +125,33 @@ class LivePictures {
     // So often whoever follows the log steps back for those who wait, before it goes on all the same.
     static constexpr int turns_given_max = 1000;
     static constexpr int follow_stood_max = 5000;  // looks without progress, a millisecond each
+    static constexpr int reads_anew_max = 8;
 
+    // What was read ahead of a stream and is not folded yet.
+    struct Ahead {
+        Sequence sequence = 0;
+        UtcTime recorded;
+        bool gap = false;
+        std::optional<Told> told;
+    };
     struct Cursor {
         std::unique_ptr<store::EventReader> reader;
-        store::Slice slice;
-        std::size_t next = 0;  // in the slice
+        std::vector<Ahead> ahead;
+        std::size_t next = 0;  // of them
+        bool at_end = false;   // nothing more up to where the others are read, too
     };
 
     // mutex_, before whoever follows the log goes on with it.
     std::unique_lock<std::mutex> enter() const;
+    static void step_back(const std::atomic<int>& waiting);
     void link(const std::vector<std::string>& names);
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
-    Result<bool> catch_up_some(std::uint64_t events_max);
-    Result<Cursor*> next_cursor(const PerStream<Sequence>& ends, std::uint32_t events_max);
+    Result<bool> read_ahead(const PerStream<Sequence>& ends);
+    std::optional<std::uint64_t> fold_some(const PerStream<Sequence>& ends, std::uint64_t events_max);
+    Cursor* next_cursor(const PerStream<Sequence>& ends);
     std::uint64_t folded() const;
-    void forget_slices();
+    void forget_ahead();
+    void note_position();
     void followed();
     void let_go(PerStream<Sequence> last);
     void take(const Told& told);
@@ -160,12 +175,19 @@ class LivePictures {
     const Clock& clock_;
     const std::string session_key_;
 
+    // As position_ has it, for who only wants to know how far that is.
+    std::array<std::atomic<Sequence>, stream_count> folded_{};
+    std::mutex following_;  // the cursors; taken before mutex_
+    std::atomic<int> waiting_to_follow_{0};
+    PerStream<Cursor> cursors_;
+    std::uint64_t forgets_seen_ = 0;  // forgets_ when they were read
+
     std::mutex checkpoint_;                // one at a time; taken before mutex_
     mutable std::mutex mutex_;             // everything below
     mutable std::atomic<int> waiting_{0};  // in enter()
-    PerStream<Cursor> cursors_;
-    store::PicturesPosition position_;
-    std::list<Entry> entries_;  // used last in front
+    std::atomic<std::uint64_t> forgets_{0};
+    store::PicturesPosition position_;  // changes under following_ as well
+    std::list<Entry> entries_;          // used last in front
     std::unordered_map<std::string, Place> at_;
     std::size_t dirty_ = 0;
     std::uint64_t events_since_ = 0;  // the last checkpoint

@@ -45,9 +45,8 @@ class ProfileDesk {
     static constexpr std::chrono::seconds write_touches_every{60};
     // Live pictures are written down this often, or when LivePictures::dirty_max changed.
     static constexpr std::chrono::seconds checkpoint_every{30};
-    // Events of one job: a read that comes meanwhile waits for it, 10 ms or so. Between two of them loop is
-    // asked, so that it gets its turn.
-    static constexpr std::uint64_t followed_at_once = 500;
+    // Events of one job. Between two of them loop is asked, so that it gets its turn.
+    static constexpr std::uint64_t followed_at_once = 200;
     // With more changes than this at once, every follower is asked for: that is cheaper.
     static constexpr std::size_t changes_looked_at_max = 512;
 
@@ -133,8 +132,11 @@ class ProfileDesk {
     // Names that were joined, of which the event is not durable yet.
     const std::shared_ptr<std::atomic<std::size_t>> merges_untold_ =
         std::make_shared<std::atomic<std::size_t>>(0);
-    SteadyTime checkpointed_{};   // of the live worker's jobs
-    store::Worker live_{"live"};  // these two die before what their jobs write to
+    SteadyTime checkpointed_{};  // of the live worker's jobs
+    // Reads come before it on a core that both want: with a backlog of 600,000 behind and 5,000 reads/s their
+    // p99 was 5.4 ms so, and 7.9 ms without (tests/bench h, 8 runs each).
+    static constexpr int live_nice = 5;
+    store::Worker live_{"live", live_nice};  // these two die before what their jobs write to
     store::Worker writer_{"profiles"};
     ProfileParts parts_;
     SteadyTime touches_written_{};

@@ -1,6 +1,12 @@
 // A customer as a till reads him: what the platform said, with what happened in this store since.
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "tests/gateway/persons_fixture.hpp"
 
 namespace touchpoint::tests {
@@ -157,6 +163,50 @@ TEST_F(PersonsTest, ASessionOfSomebodyWhoWasErasedIsNobodysAlsoAfterARestart) {
     ASSERT_TRUE(pictures_->catch_up(100));
     const std::vector<std::string> names = {names_.pseudonym(devices::normalise("card:1"))};
     EXPECT_TRUE(pictures_->of(names).touches.empty());
+}
+
+TEST_F(PersonsTest, WhoIsForgottenDoesNotComeBackWithWhatWasReadAhead) {
+    const std::vector<std::string> names = {names_.pseudonym(devices::normalise("card:1"))};
+    for (const char* item : {"tea", "salt", "socks"}) viewed("card:1", item);
+    ASSERT_TRUE(pictures_->catch_up(1));
+    ASSERT_EQ(pictures_->of(names).touches.size(), 1u);
+    store::Submission erasure;
+    erasure.erased = names;
+    ASSERT_TRUE(store_->submit(std::move(erasure)));
+    std::promise<bool> durable;
+    store_->when_durable([&](const Result<void>& written) { durable.set_value(bool(written)); });
+    ASSERT_TRUE(durable.get_future().get());
+    pictures_->forget(names);
+    const auto all = pictures_->catch_up(100);
+    ASSERT_TRUE(all && *all);
+    EXPECT_TRUE(pictures_->of(names).empty());
+}
+
+TEST_F(PersonsTest, AReadSeesWhatIsDurableWhileAnotherThreadFollowsTheLog) {
+    const std::vector<std::string> names = {names_.pseudonym(devices::normalise("card:1"))};
+    std::atomic<bool> done{false};
+    std::thread follower([&] {
+        for (int job = 0; !done; ++job) {
+            EXPECT_TRUE(pictures_->catch_up(2));
+            if (job % 8 == 0) {
+                EXPECT_TRUE(pictures_->checkpoint());
+            }
+        }
+    });
+    for (int i = 0; i < 100; ++i) {
+        for (int other = 0; other < 5; ++other) viewed("card:" + std::to_string(2 + i + other), "tea");
+        const std::string item = "item-" + std::to_string(i);
+        viewed("card:1", item);
+        const auto all = pictures_->catch_up(gateway::LivePictures::read_waits_events_max);
+        EXPECT_TRUE(all && *all);
+        const std::vector<gateway::Touch> touches = pictures_->of(names).touches;
+        EXPECT_EQ(touches.size(), static_cast<std::size_t>(i) + 1);
+        if (!touches.empty()) {
+            EXPECT_THAT(touches.back().line, HasSubstr(item));
+        }
+    }
+    done = true;
+    follower.join();
 }
 
 TEST_F(PersonsTest, WhileEventsAreNotLookedAtNobodyReliesOnWhatWasGranted) {
