@@ -160,7 +160,8 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     append_text(members, "timesource", "gateway");
     if (message.dup) members += ",\"possiblerepeat\":true";
     std::string persons;
-    for (const std::string& customer : customers_named(rejection.raw, message.user_properties, persons_max))
+    const CustomersNamed named = customers_named(rejection.raw, message.user_properties, persons_max);
+    for (const std::string& customer : named.customers)
         persons += (persons.empty() ? "\"" : ",\"") + pseudonymiser_.pseudonym(normalise(customer)) + '"';
     if (!persons.empty()) members += ",\"persons\":[" + persons + ']';
     std::string topic = valid_utf8(message.topic) ? message.topic : std::string("?");
@@ -168,8 +169,10 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     members += ",\"data\":{\"topic\":";
     append_json_string(members, topic);
     members += ",\"error\":" + problem_json(rejection);
-    // Journals of an earlier release may hold more.
-    const std::string_view raw = std::string_view(rejection.raw).substr(0, quarantined_bytes_max);
+    // Journals of an earlier release may hold more. Whom an erasure would not find is not kept.
+    const std::string_view raw =
+        std::string_view(rejection.raw).substr(0, std::min(quarantined_bytes_max, named.known_bytes));
+    if (named.known_bytes < rejection.raw.size()) members += ",\"kept_bytes\":" + std::to_string(raw.size());
     members += ",\"sealed\":\"" + base64_encode(box_.seal(raw, "quarantine")) + '"';
     std::size_t properties_bytes = message.content_type.size();
     for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <system_error>
+#include <unordered_set>
+#include <utility>
 
 #include "devices/decode.hpp"
 #include "devices/json_slice.hpp"
@@ -26,49 +30,98 @@ std::string_view string_at(std::string_view text, std::size_t at) {
     return {};
 }
 
-}  // namespace
+// Letters that are written as \u0063: a key may be.
+std::string with_letters(std::string_view text) {
+    constexpr std::string_view escape = "\\u00";
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t found = std::min(text.find(escape, at), text.size());
+        out.append(text.substr(at, found - at));
+        at = found;
+        if (at == text.size()) break;
+        const std::string_view digits = text.substr(at + escape.size(), 2);
+        unsigned code = 0;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+        const bool letter = error == std::errc() && end == digits.data() + 2 &&
+                            ((code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z'));
+        if (letter)
+            out += static_cast<char>(code);
+        else
+            out.append(text.substr(at, escape.size()));
+        at += escape.size() + (letter ? 2 : 0);
+    }
+    return out;
+}
 
-std::vector<std::string> customers_named(
-    std::string_view payload, const std::vector<std::pair<std::string, std::string>>& user_properties,
-    std::size_t most) {
-    std::vector<std::string> customers;
-    const auto add_one = [&](const std::string& text) {
-        if (customers.size() < most && is_customer(text) &&
-            std::find(customers.begin(), customers.end(), text) == customers.end())
-            customers.push_back(text);
-    };
-    const auto add = [&](std::string text) {
-        add_one(text);
+class Search {
+  public:
+    explicit Search(std::size_t most) : most_(most) {}
+
+    // How many bytes of `text` speak of none but those that were found.
+    std::size_t payload(std::string_view text) {
+        std::size_t known = text.size();
+        for (const std::string_view key : keys) known = std::min(known, behind(text.substr(0, known), key));
+        return known;
+    }
+    // False: there is no room for him.
+    bool add(std::string text) {
+        const bool as_written = add_one(text);
         // Blanks may be what is wrong with it: the platform knows him without them.
         std::erase_if(text, [](char c) { return blanks.find(c) != std::string_view::npos; });
-        add_one(text);
-    };
-    const auto add_string = [&](std::string_view quoted) {
-        if (!quoted.empty() && quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted))
-            add(json_unescape(quoted));
-    };
-    const auto search = [&](std::string_view key) {
-        for (std::size_t at = payload.find(key); at < payload.size() && customers.size() < most;
-             at = payload.find(key, at)) {
-            at = behind_space(payload, at + key.size());
-            if (at >= payload.size() || payload[at] != ':') continue;
-            at = behind_space(payload, at + 1);
-            const bool list = at < payload.size() && payload[at] == '[';
-            if (list) at = behind_space(payload, at + 1);
-            for (bool more = true; more && customers.size() < most;) {
-                const std::string_view quoted = string_at(payload, at);
-                add_string(quoted);
-                at = behind_space(payload, at + quoted.size());
-                more = list && !quoted.empty() && at < payload.size() && payload[at] == ',';
-                if (more) at = behind_space(payload, at + 1);
+        return add_one(text) && as_written;
+    }
+    std::vector<std::string> take() { return std::move(found_); }
+
+  private:
+    bool add_one(const std::string& text) {
+        if (!is_customer(text) || seen_.contains(text)) return true;
+        if (found_.size() == most_) return false;
+        seen_.insert(text);
+        found_.push_back(text);
+        return true;
+    }
+    bool add_string(std::string_view quoted) {
+        if (quoted.empty() || quoted.size() > 6 * customer_bytes_max || validate_json(quoted)) return true;
+        return add(json_unescape(quoted));
+    }
+    std::size_t behind(std::string_view text, std::string_view key) {
+        for (std::size_t at = text.find(key); at < text.size(); at = text.find(key, at)) {
+            const std::size_t begin = at;
+            at = behind_space(text, at + key.size());
+            if (at >= text.size() || text[at] != ':') continue;
+            at = behind_space(text, at + 1);
+            const bool list = at < text.size() && text[at] == '[';
+            if (list) at = behind_space(text, at + 1);
+            for (bool more = true; more;) {
+                const std::string_view quoted = string_at(text, at);
+                if (!add_string(quoted)) return begin;
+                at = behind_space(text, at + quoted.size());
+                more = list && !quoted.empty() && at < text.size() && text[at] == ',';
+                if (more) at = behind_space(text, at + 1);
             }
         }
-    };
-    // A CloudEvent names him by its subject.
-    for (const std::string_view key : keys) search(key);
+        return text.size();
+    }
+
+    const std::size_t most_;
+    std::vector<std::string> found_;
+    std::unordered_set<std::string> seen_;
+};
+
+}  // namespace
+
+CustomersNamed customers_named(std::string_view payload,
+                               const std::vector<std::pair<std::string, std::string>>& user_properties,
+                               std::size_t most) {
+    Search search(most);
+    // Of the whole message, so they come first: what is kept of it keeps them.
     for (const auto& [name, value] : user_properties)
-        if (name == "customer" || name == "subject") add(value);
-    return customers;
+        if (name == "customer" || name == "subject") search.add(value);
+    std::size_t known = search.payload(payload);
+    if (const std::string plain = with_letters(payload); plain.size() != payload.size())
+        if (search.payload(plain) != plain.size()) known = 0;
+    return {search.take(), known};
 }
 
 }  // namespace touchpoint::devices

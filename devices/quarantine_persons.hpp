@@ -11,11 +11,17 @@
 
 namespace touchpoint::devices {
 
-// The customers ("card:29..") that stand behind a key `customer` in the payload, at any depth, alone or in a
-// list, also where it is no JSON as a whole or was cut off; and those of the message's user properties. Each
-// once, at most `most`.
-std::vector<std::string> customers_named(
-    std::string_view payload, const std::vector<std::pair<std::string, std::string>>& user_properties,
-    std::size_t most);
+struct CustomersNamed {
+    std::vector<std::string> customers;  // each once
+    // Bytes of the payload that speak of none but those: what is behind them names more than `most`.
+    std::size_t known_bytes = 0;
+};
+
+// The customers ("card:29..") that stand behind a key `customer` or `subject` in the payload, at any depth,
+// alone or in a list, also where it is no JSON as a whole or was cut off, and where letters are written as
+// \u0063; and those of the message's user properties. At most `most`.
+CustomersNamed customers_named(std::string_view payload,
+                               const std::vector<std::pair<std::string, std::string>>& user_properties,
+                               std::size_t most);
 
 }  // namespace touchpoint::devices

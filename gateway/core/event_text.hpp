@@ -15,8 +15,9 @@
 namespace touchpoint {
 
 inline constexpr std::string_view pseudonym_prefix = "pseudonym/";
-// Persons that one quarantined message may be known to speak of.
-inline constexpr std::size_t persons_max = 16;
+// Persons that one quarantined message may be known to speak of: of a mebibyte in events of 256 bytes each
+// another one. What speaks of more is cut before.
+inline constexpr std::size_t persons_max = 4096;
 
 // The text of one outermost member that is a string, as it is written there (escapes and all); empty when
 // there is none. A device may write the same key into its own data: that one is not meant.

@@ -2,9 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
+#include "gateway/core/event_text.hpp"
 #include "store/chunk.hpp"
 
 namespace touchpoint::devices {
@@ -30,6 +36,23 @@ struct AdmissionTest : testing::Test {
         EXPECT_FALSE(validate_json(text)) << text;
         const auto value = json_find(json_members(text), key);
         return !value ? "" : is_string(*value) ? json_unescape(*value) : std::string(*value);
+    }
+
+    // What is sealed of a quarantined message.
+    std::string opened(const Event& event) const {
+        const std::string data = member(event, "data");
+        const auto found = json_find(json_members(data), "sealed");
+        const std::string text = found ? json_unescape(*found) : "";
+        std::string bytes(text.size(), '\0');
+        const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                         reinterpret_cast<const unsigned char*>(text.data()),
+                                         static_cast<int>(text.size()));
+        EXPECT_GE(size, 0);
+        bytes.resize(static_cast<std::size_t>(size) -
+                     static_cast<std::size_t>(std::count(text.begin(), text.end(), '=')));
+        const auto plain = box.open(bytes, "quarantine");
+        EXPECT_TRUE(plain);
+        return plain ? *plain : "?";
     }
 
     ManualClock clock;
@@ -285,10 +308,33 @@ TEST_F(AdmissionTest, AQuarantinedMessageIsMarkedWithThePersonsItSpeaksOf) {
     EXPECT_EQ(persons_of(R"({"specversion":"1.0","subject":"card:2900","type":)"), '[' + card + ']');
     message.user_properties = {{"customer", "card:2900"}};
     EXPECT_EQ(persons_of("no JSON"), '[' + card + ']');
-    std::string crowd = "[";
-    for (int i = 0; i < 100; ++i) crowd += R"({"customer":"card:)" + std::to_string(i) + "\"},";
-    const std::string listed = persons_of(crowd);
-    EXPECT_EQ(std::count(listed.begin(), listed.end(), ','), 15);
+    message.user_properties.clear();
+    EXPECT_EQ(persons_of(R"({"\u0063ustomer":"card:2900","x":)"), '[' + card + ']');
+    EXPECT_EQ(persons_of(R"({"c\u0075stom\u0065r":["\u0063ard:2900"],"x":)"), '[' + card + ']');
+    EXPECT_EQ(persons_of(R"({"\u00":"\u00zz","customer\u00":"card:1","\u0022customer":"card:2)"), "");
+}
+
+// What could not be erased any more is not kept.
+TEST_F(AdmissionTest, AQuarantinedMessageIsCutBeforeThosePersonsForWhomThereIsNoRoom) {
+    const auto crowd = [](std::size_t count) {
+        std::string text = "[";
+        for (std::size_t i = 0; i < count; ++i) text += R"({"customer":"card:)" + std::to_string(i) + "\"},";
+        return text;
+    };
+    const auto kept = [&](const std::string& raw) {
+        const Event event =
+            admission.quarantine(address, {Problem::not_json, "", "", "", raw}, message, Now::of(clock));
+        const std::string listed = member(event, "persons");
+        EXPECT_EQ(std::count(listed.begin(), listed.end(), ',') + 1, std::ptrdiff_t{persons_max});
+        EXPECT_LT(event.members.size() + 1024, store::event_line_bytes_max);
+        return opened(event);
+    };
+    EXPECT_EQ(kept(crowd(persons_max)), crowd(persons_max));
+    const std::string more = kept(crowd(persons_max + 1) + R"({"subject":"card:0"})");
+    EXPECT_THAT(more, HasSubstr("card:" + std::to_string(persons_max - 1) + '"'));
+    EXPECT_THAT(more, Not(HasSubstr("card:" + std::to_string(persons_max) + '"')));
+    EXPECT_EQ(kept(crowd(persons_max) + R"({"\u0063ustomer":"card:other"})"), "")
+        << "where it stands is not known";
 }
 
 // message_bytes_max is a mebibyte at most (config/), and as much again may be properties: what of them is
