@@ -92,7 +92,7 @@ Result<void> Daemon::Impl::open_store() {
         ProfileDesk::Parts{
             loop_, clock_, *cache_, *store_, *box_, *keys_,
             [this](const std::string& key) { admission_->forget(key); },
-            [this](const LivePictures::Joined& joined) {
+            [this](const Joined& joined) {
                 housekeeping_->submit_once_there_is_room(events_->joined(
                     clock_.utc(), store_->epoch(), joined.names, joined.mark.stream, joined.mark.sequence));
             },

@@ -14,7 +14,9 @@ namespace touchpoint::store {
 namespace {
 
 constexpr std::string_view position_key = "position";  // no pseudonym has such a name
-constexpr std::uint8_t position_format = 1;
+constexpr std::string_view untold_context = "pictures untold";
+constexpr std::uint8_t position_format = 2;
+constexpr std::uint8_t position_format_without_untold = 1;
 constexpr std::size_t head_bytes = 8;  // the time, and in its highest bit whether there is a refusal
 constexpr std::uint64_t refusal_bit = 1ull << 63;
 
@@ -41,10 +43,14 @@ Result<PicturesPosition> Pictures::position() const {
     PicturesPosition position;
     if (!*row) return position;
     ByteReader in(**row);
-    if (in.little<std::uint8_t>() != position_format) return position;
+    const auto format = in.little<std::uint8_t>();
+    if (format != position_format && format != position_format_without_untold) return position;
     PicturesPosition read;
     read.epoch = in.text();
     for (const Stream stream : all_streams) read.numbers[stream] = in.little<std::uint64_t>();
+    if (format == position_format)
+        if (const std::string_view sealed = in.text(); !sealed.empty())
+            if (auto untold = box_.open(sealed, untold_context)) read.untold = std::move(*untold);
     return in.ok() ? read : position;
 }
 
@@ -120,6 +126,7 @@ Result<void> Pictures::write(std::span<const PictureRow> rows, const PicturesPos
     append_little(value, position_format);
     append_text(value, position.epoch);
     for (const Stream stream : all_streams) append_little(value, position.numbers[stream]);
+    append_text(value, position.untold.empty() ? std::string() : box_.seal(position.untold, untold_context));
     if (const auto put = txn->put(table, position_key, value); !put) return put.error();
     return txn->commit();
 }

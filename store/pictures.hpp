@@ -36,6 +36,7 @@ class Transaction;
 struct PicturesPosition {
     std::string epoch;
     PerStream<Sequence> numbers;
+    std::string untold;  // what the log has told up to there and nobody was told of yet; sealed on the disk
 };
 
 struct PictureRow {

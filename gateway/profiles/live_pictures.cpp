@@ -2,29 +2,22 @@
 
 #include <algorithm>
 #include <iterator>
-#include <thread>
 #include <utility>
 
 #include "gateway/core/log.hpp"
 #include "store/keys.hpp"
 
 namespace touchpoint::gateway {
-namespace {
-
-// Quarantine holds messages that broke a rule: they say nothing about anybody. Of one commit they are taken
-// in this order.
-constexpr std::array<Stream, 4> followed_streams = {Stream::telemetry, Stream::interactions, Stream::sales,
-                                                    Stream::customer};
-constexpr std::uint64_t bytes_at_once = 256u << 10;
-
-}  // namespace
 
 LivePictures::LivePictures(store::EventStore& store, store::Pictures& rows, const Clock& clock,
                            std::string session_key)
     : store_(store), rows_(rows), clock_(clock), session_key_(std::move(session_key)) {
     for (const Stream stream : followed_streams) cursors_[stream].reader = store_.make_reader();
     const auto position = rows_.position();
-    if (position && position->epoch == store_.epoch()) position_ = *position;
+    if (position && position->epoch == store_.epoch()) {
+        position_ = *position;
+        news_.joined = read_joined(std::exchange(position_.untold, {}));
+    }
     position_.epoch = store_.epoch();
     // A power cut can take back what a position in the cache was written for: then the numbers are given
     // anew.
@@ -39,133 +32,6 @@ std::unique_lock<std::mutex> LivePictures::enter() const {
     std::unique_lock lock(mutex_);
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return lock;
-}
-
-// Behind each part whoever waits has his turn: a mutex is not fair, and who takes it again at once has it
-// again. With 600,000 events to catch up with, a till's read waited for several parts (p99 12 ms).
-void LivePictures::step_back(const std::atomic<int>& waiting) {
-    for (int turn = 0; turn < turns_given_max && waiting.load(std::memory_order_relaxed) != 0; ++turn)
-        std::this_thread::yield();
-}
-
-std::uint64_t LivePictures::behind() const {
-    std::uint64_t events = 0;
-    for (const Stream stream : followed_streams) {
-        const Sequence horizon = store_.horizon(stream);
-        const Sequence folded = folded_[static_cast<std::size_t>(stream)].load(std::memory_order_acquire);
-        events += horizon - std::min(horizon, folded);
-    }
-    return events;
-}
-
-Result<bool> LivePictures::catch_up(std::uint64_t events_max) {
-    if (behind() == 0) return true;
-    step_back(waiting_to_follow_);
-    waiting_to_follow_.fetch_add(1, std::memory_order_relaxed);
-    const std::lock_guard one_at_a_time(following_);
-    waiting_to_follow_.fetch_sub(1, std::memory_order_relaxed);
-    // The horizon of those about persons first: whatever is stored beside one of them is seen, too.
-    PerStream<Sequence> ends;
-    for (auto stream = followed_streams.rbegin(); stream != followed_streams.rend(); ++stream)
-        ends[*stream] = store_.horizon(*stream);
-    for (Cursor& cursor : cursors_.values) cursor.at_end = false;
-    int stood = 0;
-    for (;;) {
-        const auto more = read_ahead(ends);
-        if (!more) return more.error();
-        if (!*more) break;
-        if (events_max == 0 || stood > reads_anew_max) return false;
-        step_back(waiting_);
-        const auto some = fold_some(ends, std::min<std::uint64_t>(events_max, events_at_once));
-        if (!some) return false;
-        stood = *some == 0 ? stood + 1 : 0;
-        events_max -= *some;
-    }
-    const std::lock_guard lock(mutex_);
-    followed();
-    return true;
-}
-
-// Reads on where nothing is ahead any more, so that the event that was stored first is among them. False:
-// there is nothing up to `ends`. REQUIRES: following_
-Result<bool> LivePictures::read_ahead(const PerStream<Sequence>& ends) {
-    if (forgets_seen_ != forgets_.load(std::memory_order_acquire)) forget_ahead();
-    bool more = false;
-    for (const Stream stream : followed_streams) {
-        Cursor& cursor = cursors_[stream];
-        const Sequence position = position_.numbers[stream];
-        if (cursor.next == cursor.ahead.size() && position < ends[stream] && !cursor.at_end) {
-            auto slice =
-                cursor.reader->read(stream, position, std::string(), {bytes_at_once, read_ahead_events});
-            if (!slice) return slice.error();
-            cursor.ahead.clear();
-            cursor.next = 0;
-            for (const store::StoredEvent& event : slice->events) {
-                Ahead one{event.sequence, event.recorded, event.gap >= 0, std::nullopt};
-                if (!one.gap) one.told = read_touch(stream, event.sequence, event.recorded, event.members);
-                cursor.ahead.push_back(std::move(one));
-            }
-            cursor.at_end = cursor.ahead.empty();
-        }
-    }
-    for (const Stream stream : followed_streams) {
-        const Cursor& cursor = cursors_[stream];
-        more =
-            more || (cursor.next < cursor.ahead.size() &&
-                     (cursor.ahead[cursor.next].sequence <= ends[stream] || cursor.ahead[cursor.next].gap));
-    }
-    return more;
-}
-
-// How many; nothing: what is in memory must be written down or told first. REQUIRES: following_
-std::optional<std::uint64_t> LivePictures::fold_some(const PerStream<Sequence>& ends,
-                                                     std::uint64_t events_max) {
-    const std::lock_guard lock(mutex_);
-    // Who was forgotten since is in what was read ahead, and not in the log any more.
-    if (forgets_seen_ != forgets_.load(std::memory_order_relaxed)) return 0;
-    std::uint64_t some = 0;
-    for (; some < events_max; ++some) {
-        if (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max) break;
-        Cursor* cursor = next_cursor(ends);
-        if (cursor == nullptr) break;
-        const Ahead& one = cursor->ahead[cursor->next++];
-        if (one.told) take(*one.told);
-        ++events_since_;
-        position_.numbers[static_cast<Stream>(cursor - cursors_.values.data())] = one.sequence;
-    }
-    note_position();
-    if (some == 0 && (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max)) return std::nullopt;
-    return some;
-}
-
-void LivePictures::note_position() {
-    for (const Stream stream : followed_streams)
-        folded_[static_cast<std::size_t>(stream)].store(position_.numbers[stream], std::memory_order_release);
-}
-
-void LivePictures::forget_ahead() {
-    forgets_seen_ = forgets_.load(std::memory_order_acquire);
-    for (Cursor& cursor : cursors_.values) {
-        cursor.ahead.clear();
-        cursor.next = 0;
-        cursor.at_end = false;
-    }
-}
-
-// The stream whose next event was stored first; nullptr: there is none, or one has to be read on first.
-LivePictures::Cursor* LivePictures::next_cursor(const PerStream<Sequence>& ends) {
-    Cursor* first = nullptr;
-    for (const Stream stream : followed_streams) {
-        Cursor& cursor = cursors_[stream];
-        if (cursor.next == cursor.ahead.size()) {
-            if (position_.numbers[stream] >= ends[stream] || cursor.at_end) continue;
-            return nullptr;
-        }
-        const Ahead& one = cursor.ahead[cursor.next];
-        if (one.sequence > ends[stream] && !one.gap) continue;
-        if (first == nullptr || one.recorded < first->ahead[first->next].recorded) first = &cursor;
-    }
-    return first;
 }
 
 // What needs not be read again. REQUIRES: the lock
@@ -183,6 +49,7 @@ std::string LivePictures::session_name(const Told& told) const {
 }
 
 void LivePictures::take(const Told& told) {
+    if (told.tells) return was_told(*told.tells);
     std::string person = told.person;
     if (!told.session.empty()) {
         Entry& session = entry(session_name(told));
@@ -231,33 +98,17 @@ void LivePictures::take(const Told& told) {
     if (!all.empty()) news_.joined.push_back({std::move(all), told.touch.mark});
 }
 
+void LivePictures::was_told(const Mark& mark) {
+    const auto is_it = [&](const Joined& one) {
+        return one.mark.stream == mark.stream && one.mark.sequence == mark.sequence;
+    };
+    told_ = std::erase_if(telling_, is_it) + std::erase_if(news_.joined, is_it) != 0 || told_;
+}
+
 // Its owner was erased since he said who he is; what is known of the name now began later, or nothing is.
 bool LivePictures::is_forgotten(const Picture& session) {
     const UtcTime begun = entry(session.owner).picture.begun;
     return begun.ms == 0 || begun > session.owned;
-}
-
-Result<void> LivePictures::follow() {
-    std::uint64_t place = folded();
-    for (int stood = 0; stood < follow_stood_max;) {
-        const auto read = catch_up(read_ahead_events);
-        if (!read) return read.error();
-        if (*read) return {};
-        if (dirty() >= dirty_max)
-            if (const auto written = checkpoint(); !written) return written;
-        const std::uint64_t now = folded();
-        stood = now == place ? stood + 1 : 0;
-        // Those who were joined wait to be told: that is somebody else's to do.
-        if (stood > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        place = now;
-    }
-    return fail(Errc::full, "too many links between customers wait to be told");
-}
-
-std::uint64_t LivePictures::folded() const {
-    std::uint64_t events = 0;
-    for (const auto& number : folded_) events += number.load(std::memory_order_acquire);
-    return events;
 }
 
 // What was stored before the platform spoke comes before its word.
@@ -346,6 +197,13 @@ void LivePictures::tell(const std::string& name) {
 
 LivePictures::News LivePictures::take_news() {
     const auto lock = enter();
+    telling_.insert(telling_.end(), news_.joined.begin(), news_.joined.end());
+    if (telling_.size() > told_max) {
+        log::warning("gateway",
+                     "many links between customers wait for the store; after a power cut some are not told",
+                     {{"kept", told_max}});
+        telling_.erase(telling_.begin(), telling_.end() - static_cast<std::ptrdiff_t>(told_max));
+    }
     return std::exchange(news_, {});
 }
 
@@ -367,17 +225,21 @@ LivePictures::Entry& LivePictures::entry(const std::string& key) {
     return fresh;
 }
 
-// What is written down leaves memory; what is not, or is just being written, stays.
+// What is written down leaves memory; what is not, or is just being written, stays: it goes forward, so that
+// not each one looks at it again.
 void LivePictures::make_room() {
     if (writing_ || entries_.size() < entries_max) return;
     // Whoever asks for another one still holds the last few.
     const auto held = std::next(entries_.begin(), held_max);
-    auto at = entries_.end();
-    while (entries_.size() >= entries_max && at != held) {
-        --at;
-        if (at->dirty) continue;
-        at_.erase(at->key);
-        at = entries_.erase(at);
+    for (std::size_t looks = entries_.size() - held_max; looks > 0 && entries_.size() >= entries_max;
+         --looks) {
+        const auto last = std::prev(entries_.end());
+        if (last->dirty) {
+            entries_.splice(held, entries_, last);
+        } else {
+            at_.erase(last->key);
+            entries_.erase(last);
+        }
     }
 }
 
@@ -449,10 +311,11 @@ void LivePictures::forget(std::span<const std::string> names) {
     const auto lock = enter();
     forgets_.fetch_add(1, std::memory_order_release);
     // Nobody is told of him any more.
-    std::erase_if(news_.joined, [&](const Joined& one) {
+    const auto names_him = [&](const Joined& one) {
         return std::find_first_of(one.names.begin(), one.names.end(), names.begin(), names.end()) !=
                one.names.end();
-    });
+    };
+    told_ = std::erase_if(news_.joined, names_him) + std::erase_if(telling_, names_him) != 0 || told_;
     for (const std::string& name : names) {
         // Whoever was joined with him loses the link, not himself.
         for (const std::string& other : std::vector<std::string>(entry(name).picture.names)) {
@@ -514,7 +377,7 @@ Result<void> LivePictures::checkpoint() {
     store::PicturesPosition position;
     {
         const auto lock = enter();
-        if (dirty_ == 0 && events_since_ < position_every) return {};
+        if (dirty_ == 0 && events_since_ < position_every && !told_) return {};
         rows.reserve(dirty_);
         pictures.reserve(dirty_);
         // All of them: the position stands for every picture.
@@ -528,6 +391,10 @@ Result<void> LivePictures::checkpoint() {
         dirty_ = 0;
         events_since_ = 0;
         position = position_;
+        std::vector<Joined> untold = telling_;
+        untold.insert(untold.end(), news_.joined.begin(), news_.joined.end());
+        position.untold = write_joined(untold);
+        told_ = false;
         writing_ = true;
     }
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -538,6 +405,7 @@ Result<void> LivePictures::checkpoint() {
     auto written = write(rows, position, now);
     const auto lock = enter();
     writing_ = false;
+    told_ = told_ || !written;
     if (!written)
         for (const store::PictureRow& row : rows) changed_again(entry(row.key), !row.plain);
     // While they cannot be written the store must not fill up with what everybody else has.
@@ -545,6 +413,7 @@ Result<void> LivePictures::checkpoint() {
     if (!written)
         for (const Stream stream : all_streams) last[stream] = store_.horizon(stream);
     let_go(last);
+    if (written) followed();
     return written;
 }
 

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "gateway/core/clock.hpp"
+#include "gateway/profiles/joined.hpp"
 #include "gateway/profiles/picture.hpp"
 #include "store/event_reader.hpp"
 #include "store/event_store.hpp"
@@ -45,7 +46,7 @@ namespace touchpoint::gateway {
 
 class LivePictures {
   public:
-    static constexpr std::size_t dirty_max = 2048;  // then a checkpoint is due: a flush for each
+    static constexpr std::size_t dirty_max = 1024;  // then a checkpoint is due: a flush for each
     // Beyond it the log is not followed until they are written down. One event touches at most seven.
     static constexpr std::size_t dirty_hard_max = 4096;           // well below store::Pictures::rows_max
     static constexpr std::size_t entries_max = 4096;              // about 1 KB each; dirty ones come on top
@@ -57,16 +58,13 @@ class LivePictures {
     // Of names that are one person, so far may the last change of one be behind the last of another.
     static constexpr std::chrono::hours names_refreshed{24};
     // What nobody has been told yet: beyond it, everybody is told to look again. Of those who were joined
-    // everyone is told: the log is not followed while so many wait.
+    // everyone is told: the log is not followed while so many wait. So many, too, are known to be told again
+    // after a crash.
     static constexpr std::size_t told_max = 4096;
 
-    // Two names that were found to be one person: told the platform. `mark` is the event's that said it.
-    struct Joined {
-        std::vector<std::string> names;
-        Mark mark;
-    };
     struct News {
         std::vector<std::string> names;  // whose pictures changed
+        // To tell the platform. Until its message is found in the log it is news again after the next start.
         std::vector<Joined> joined;
     };
 
@@ -119,6 +117,10 @@ class LivePictures {
     };
     using Place = std::list<Entry>::iterator;
 
+    // Quarantine holds messages that broke a rule: they say nothing about anybody. Of one commit they are
+    // taken in this order.
+    static constexpr std::array<Stream, 4> followed_streams = {Stream::telemetry, Stream::interactions,
+                                                               Stream::sales, Stream::customer};
     // Entries of which references are held at a time: a session, a person, and one more.
     static constexpr std::ptrdiff_t held_max = 8;
     static constexpr std::chrono::minutes say_again_after{1};
@@ -141,11 +143,14 @@ class LivePictures {
         bool at_end = false;   // nothing more up to where the others are read, too
     };
 
+    enum class Part { all, some, no_more };  // no_more: for this time, though there is more
+
     // mutex_, before whoever follows the log goes on with it.
     std::unique_lock<std::mutex> enter() const;
     static void step_back(const std::atomic<int>& waiting);
     void link(const std::vector<std::string>& names);
     void unlink(std::span<const std::string> ones, std::span<const std::string> others);
+    Result<Part> catch_up_some(const PerStream<Sequence>& ends, std::uint64_t& events_max);
     Result<bool> read_ahead(const PerStream<Sequence>& ends);
     std::optional<std::uint64_t> fold_some(const PerStream<Sequence>& ends, std::uint64_t events_max);
     Cursor* next_cursor(const PerStream<Sequence>& ends);
@@ -155,6 +160,7 @@ class LivePictures {
     void followed();
     void let_go(PerStream<Sequence> last);
     void take(const Told& told);
+    void was_told(const Mark& mark);
     // All of them are one from here on, with whom each of them was before; empty: they were already.
     std::vector<std::string> joined(const std::vector<std::string>& names, UtcTime when);
     bool is_forgotten(const Picture& session);
@@ -194,6 +200,8 @@ class LivePictures {
     bool writing_ = false;
     UtcTime too_many_names_said_;
     News news_;
+    std::vector<Joined> telling_;  // news that were taken, and the message is not in the log yet
+    bool told_ = false;            // less is untold than is written down
 };
 
 }  // namespace touchpoint::gateway

@@ -151,14 +151,11 @@ void ProfileDesk::committed() {
 void ProfileDesk::follow_job() {
     const auto read = pictures_.catch_up(followed_at_once);
     const SteadyTime now = clock_.steady();
-    // Who was found to be one person is told first: once that is written down, nobody finds it again.
     auto news = std::make_shared<LivePictures::News>(pictures_.take_news());
-    merges_untold_->fetch_add(news->joined.size());
     Result<void> written;
     // What was forgotten is off the disk already, and may not come back with a picture from memory.
-    if (merges_untold_->load() == 0 &&
-        (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
-         now - checkpointed_ >= checkpoint_every)) {
+    if (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
+        now - checkpointed_ >= checkpoint_every) {
         checkpointed_ = now;
         written = pictures_.checkpoint();
     }
@@ -176,13 +173,8 @@ void ProfileDesk::follow_job() {
 }
 
 void ProfileDesk::heard(const LivePictures::News& news) {
-    for (const LivePictures::Joined& one : news.joined)
+    for (const Joined& one : news.joined)
         if (joined_) joined_(one);
-    // Also when it fails: the store is about to end then.
-    if (!news.joined.empty())
-        store_.when_durable([untold = merges_untold_, told = news.joined.size()](const Result<void>&) {
-            untold->fetch_sub(told);
-        });
     if (followers_.size() == 0) return;
     if (news.names.size() >= changes_looked_at_max) return followers_.all_changed(clock_.steady());
     // A picture changes what is read under each name that it was joined with.
@@ -232,10 +224,7 @@ void ProfileDesk::stop() {
     beat_.cancel();
     // What is lost here is soon read again.
     writer_.post([this] { (void)profiles_.write_touches(); });
-    // Who was joined and is not told yet is found again at the next start.
-    live_.post([this] {
-        if (merges_untold_->load() == 0 && pictures_.take_news().joined.empty()) (void)pictures_.checkpoint();
-    });
+    live_.post([this] { (void)pictures_.checkpoint(); });
 }
 
 }  // namespace touchpoint::gateway

@@ -61,7 +61,7 @@ class ProfileDesk {
         // As ProfileParts::forgotten.
         std::function<void(const std::string& alias_key)> forgotten;
         // Names of one person were found to be the same: the platform is to hear of it. On loop.
-        std::function<void(const LivePictures::Joined&)> joined;
+        std::function<void(const Joined&)> joined;
         // As ProfileParts::erase_events.
         std::function<void(std::vector<std::string>, std::function<void(Result<void>)>)> erase_events;
         ProfileRequests::Publish publish;
@@ -125,14 +125,11 @@ class ProfileDesk {
     const std::chrono::milliseconds answer_within_;
     std::optional<LoopLag> lag_;  // since the loop runs
     boost::asio::steady_timer beat_;
-    const std::function<void(const LivePictures::Joined&)> joined_;
+    const std::function<void(const Joined&)> joined_;
     bool following_ = false;                    // a job is posted
     std::atomic<bool> picture_trouble_{false};  // said once
     std::atomic<bool> forgotten_{false};        // somebody was, since the last checkpoint
-    // Names that were joined, of which the event is not durable yet.
-    const std::shared_ptr<std::atomic<std::size_t>> merges_untold_ =
-        std::make_shared<std::atomic<std::size_t>>(0);
-    SteadyTime checkpointed_{};  // of the live worker's jobs
+    SteadyTime checkpointed_{};                 // of the live worker's jobs
     // Reads come before it on a core that both want: with a backlog of 600,000 behind and 5,000 reads/s their
     // p99 was 5.4 ms so, and 7.9 ms without (tests/bench h, 8 runs each).
     static constexpr int live_nice = 5;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/gateway_events.hpp"
 #include "tests/gateway/persons_fixture.hpp"
 
 namespace touchpoint::tests {
@@ -180,6 +181,43 @@ TEST_F(PersonsTest, WhoIsForgottenDoesNotComeBackWithWhatWasReadAhead) {
     const auto all = pictures_->catch_up(100);
     ASSERT_TRUE(all && *all);
     EXPECT_TRUE(pictures_->of(names).empty());
+}
+
+// What was written down of a link is not found in the log again: who is still to be told is written beside
+// it.
+TEST_F(PersonsTest, ALinkIsNewsUntilItsMessageIsInTheLog) {
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@example.com");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:2", "", "{}", "email:b@example.com");
+    const auto start_anew = [this] {
+        ASSERT_TRUE(pictures_->checkpoint());
+        close();
+        open();
+        ASSERT_TRUE(pictures_->catch_up(100));
+    };
+    ASSERT_TRUE(pictures_->catch_up(100));
+    start_anew();
+    const std::vector<gateway::Joined> joined = pictures_->take_news().joined;  // not taken before
+    ASSERT_EQ(joined.size(), 2u);
+    EXPECT_EQ(joined[0].names.size(), 2u);
+    start_anew();
+    EXPECT_EQ(pictures_->take_news().joined, joined) << "taken, and no message in the log";
+
+    gateway::GatewayEvents events("gw-s1", "s1", UlidMaker([] { return std::uint64_t{7}; }));
+    store::Submission message;
+    message.events.push_back(events.joined(clock_.utc(), store_->epoch(), joined[0].names,
+                                           joined[0].mark.stream, joined[0].mark.sequence));
+    ASSERT_TRUE(store_->submit(std::move(message)));
+    std::promise<bool> durable;
+    store_->when_durable([&](const Result<void>& written) { durable.set_value(bool(written)); });
+    ASSERT_TRUE(durable.get_future().get());
+    ASSERT_TRUE(pictures_->catch_up(100));
+    start_anew();
+    const auto left = pictures_->take_news().joined;
+    ASSERT_EQ(left.size(), 1u);
+    EXPECT_EQ(left[0], joined[1]);
+    pictures_->forget(std::vector<std::string>{left[0].names[1]});
+    start_anew();
+    EXPECT_TRUE(pictures_->take_news().joined.empty()) << "somebody who was erased is told of";
 }
 
 TEST_F(PersonsTest, AReadSeesWhatIsDurableWhileAnotherThreadFollowsTheLog) {

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "store/bytes.hpp"
 #include "store/cache.hpp"
 #include "store/environment.hpp"
 #include "store/keys.hpp"
@@ -86,6 +90,38 @@ TEST_F(PicturesTest, ARefusalLeavesAfterWhatIsYounger) {
     now_ = now_ + std::chrono::hours(24 * 31);
     for (int i = 0; i < 100; ++i) come(10);
     EXPECT_LT(kept(-100, 0), 100) << "but nothing is kept for ever";
+}
+
+TEST_F(PicturesTest, WhatNobodyWasToldOfIsSealedBesideThePosition) {
+    store::PicturesPosition position{.epoch = "e1", .numbers = {}, .untold = "card and mail are one"};
+    position.numbers[Stream::sales] = 7;
+    ASSERT_TRUE(pictures_->write({}, position, now_));
+    const auto read = pictures_->position();
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->epoch, "e1");
+    EXPECT_EQ(read->numbers, position.numbers);
+    EXPECT_EQ(read->untold, position.untold);
+    std::ifstream file(folder_.path() / "cache" / "data.mdb", std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_NE(bytes.find("position"), std::string::npos);
+    EXPECT_EQ(bytes.find("card and mail"), std::string::npos);
+}
+
+// Of a release that did not write it.
+TEST_F(PicturesTest, APositionOfFormat1IsRead) {
+    std::string row;
+    store::append_little(row, std::uint8_t{1});
+    store::append_text(row, "e1");
+    for (std::uint64_t number = 1; number <= stream_count; ++number) store::append_little(row, number);
+    auto txn = cache_->environment().begin_write();
+    ASSERT_TRUE(txn);
+    ASSERT_TRUE(txn->put(cache_->tables().pictures, "position", row));
+    ASSERT_TRUE(txn->commit());
+    const auto read = pictures_->position();
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->epoch, "e1");
+    EXPECT_EQ(read->numbers.values.back(), stream_count);
+    EXPECT_EQ(read->untold, "");
 }
 
 TEST_F(PicturesTest, WithoutATouchForALongTimeTheyLeaveThoughThereIsRoom) {
