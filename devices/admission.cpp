@@ -159,8 +159,18 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     append_text(members, "time", to_rfc3339(received));
     append_text(members, "timesource", "gateway");
     if (message.dup) members += ",\"possiblerepeat\":true";
+    std::size_t properties_bytes = message.content_type.size();
+    for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
+    // Half a megabyte of properties with each of 10,000 items would be 5 GB.
+    const std::size_t raw_bytes = std::min(rejection.raw.size(), quarantined_bytes_max);
+    const bool fits = raw_bytes + properties_bytes <= quarantined_bytes_max + quarantined_properties_max;
+    const bool with_properties =
+        properties_bytes != 0 && fits && (first || properties_bytes <= properties_repeated_bytes_max);
+    // Of what is not kept here nobody needs to be noted.
+    const std::vector<std::pair<std::string, std::string>> none;
+    const CustomersNamed named =
+        customers_named(rejection.raw, with_properties ? message.user_properties : none, persons_max);
     std::string persons;
-    const CustomersNamed named = customers_named(rejection.raw, message.user_properties, persons_max);
     for (const std::string& customer : named.customers)
         persons += (persons.empty() ? "\"" : ",\"") + pseudonymiser_.pseudonym(normalise(customer)) + '"';
     if (!persons.empty()) members += ",\"persons\":[" + persons + ']';
@@ -171,14 +181,11 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     members += ",\"error\":" + problem_json(rejection);
     // Journals of an earlier release may hold more. Whom an erasure would not find is not kept.
     const std::string_view raw =
-        std::string_view(rejection.raw).substr(0, std::min(quarantined_bytes_max, named.known_bytes));
-    if (named.known_bytes < rejection.raw.size()) members += ",\"kept_bytes\":" + std::to_string(raw.size());
+        std::string_view(rejection.raw).substr(0, std::min(raw_bytes, named.known_bytes));
+    if (raw.size() < raw_bytes || !named.properties_known)
+        members += ",\"kept_bytes\":" + std::to_string(raw.size());
     members += ",\"sealed\":\"" + base64_encode(box_.seal(raw, "quarantine")) + '"';
-    std::size_t properties_bytes = message.content_type.size();
-    for (const auto& [key, value] : message.user_properties) properties_bytes += key.size() + value.size();
-    // Half a megabyte of properties with each of 10,000 items would be 5 GB.
-    const bool fits = raw.size() + properties_bytes <= quarantined_bytes_max + quarantined_properties_max;
-    if (properties_bytes != 0 && fits && (first || properties_bytes <= properties_repeated_bytes_max)) {
+    if (with_properties && named.properties_known) {
         // Of a binary CloudEvent they are half of it. They may hold persons, as the payload may.
         members += ",\"sealed_properties\":\"" +
                    base64_encode(box_.seal(write_properties(message), "quarantine")) + '"';

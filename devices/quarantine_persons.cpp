@@ -64,6 +64,14 @@ class Search {
         for (const std::string_view key : keys) known = std::min(known, behind(text.substr(0, known), key));
         return known;
     }
+    // False: not everybody in it is noted.
+    bool property(const std::string& text) {
+        const std::size_t begin = behind_space(text, 0);
+        return begin < text.size() && text[begin] == '[' ? value_at(text, begin) : add(text);
+    }
+    std::vector<std::string> take() { return std::move(found_); }
+
+  private:
     // False: there is no room for him.
     bool add(std::string text) {
         const bool as_written = add_one(text);
@@ -71,9 +79,6 @@ class Search {
         std::erase_if(text, [](char c) { return blanks.find(c) != std::string_view::npos; });
         return add_one(text) && as_written;
     }
-    std::vector<std::string> take() { return std::move(found_); }
-
-  private:
     bool add_one(const std::string& text) {
         if (!is_customer(text) || seen_.contains(text)) return true;
         if (found_.size() == most_) return false;
@@ -81,25 +86,30 @@ class Search {
         found_.push_back(text);
         return true;
     }
-    bool add_string(std::string_view quoted) {
-        if (quoted.empty() || quoted.size() > 6 * customer_bytes_max || validate_json(quoted)) return true;
-        return add(json_unescape(quoted));
+    // One string, or a list of them.
+    bool value_at(std::string_view text, std::size_t at) {
+        at = behind_space(text, at);
+        const bool list = at < text.size() && text[at] == '[';
+        if (list) at = behind_space(text, at + 1);
+        for (;;) {
+            if (at >= text.size() || text[at] != '"') return true;
+            const std::string_view quoted = string_at(text, at);
+            if (quoted.empty()) return false;
+            if (quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted) &&
+                !add(json_unescape(quoted)))
+                return false;
+            at = behind_space(text, at + quoted.size());
+            if (!list || at >= text.size() || text[at] != ',') return true;
+            at = behind_space(text, at + 1);
+        }
     }
     std::size_t behind(std::string_view text, std::string_view key) {
         for (std::size_t at = text.find(key); at < text.size(); at = text.find(key, at)) {
             const std::size_t begin = at;
             at = behind_space(text, at + key.size());
             if (at >= text.size() || text[at] != ':') continue;
-            at = behind_space(text, at + 1);
-            const bool list = at < text.size() && text[at] == '[';
-            if (list) at = behind_space(text, at + 1);
-            for (bool more = true; more;) {
-                const std::string_view quoted = string_at(text, at);
-                if (!add_string(quoted)) return begin;
-                at = behind_space(text, at + quoted.size());
-                more = list && !quoted.empty() && at < text.size() && text[at] == ',';
-                if (more) at = behind_space(text, at + 1);
-            }
+            // From where its value begins: of a string that does not end the next key is the end.
+            if (!value_at(text, ++at)) return begin;
         }
         return text.size();
     }
@@ -115,13 +125,18 @@ CustomersNamed customers_named(std::string_view payload,
                                const std::vector<std::pair<std::string, std::string>>& user_properties,
                                std::size_t most) {
     Search search(most);
+    CustomersNamed named;
     // Of the whole message, so they come first: what is kept of it keeps them.
     for (const auto& [name, value] : user_properties)
-        if (name == "customer" || name == "subject") search.add(value);
-    std::size_t known = search.payload(payload);
-    if (const std::string plain = with_letters(payload); plain.size() != payload.size())
-        if (search.payload(plain) != plain.size()) known = 0;
-    return {search.take(), known};
+        if (name == "customer" || name == "subject")
+            named.properties_known = search.property(value) && named.properties_known;
+    named.known_bytes = search.payload(payload);
+    const std::string_view known = payload.substr(0, named.known_bytes);
+    // Where in the payload somebody stands who is found only here is not known.
+    if (const std::string plain = with_letters(known); plain.size() != known.size())
+        if (search.payload(plain) != plain.size()) named.known_bytes = 0;
+    named.customers = search.take();
+    return named;
 }
 
 }  // namespace touchpoint::devices

@@ -13,8 +13,10 @@ namespace touchpoint::devices {
 
 struct CustomersNamed {
     std::vector<std::string> customers;  // each once
-    // Bytes of the payload that speak of none but those: what is behind them names more than `most`.
+    // Bytes of the payload that speak of none but those: what is behind them names more than `most`, or
+    // somebody whose name does not end.
     std::size_t known_bytes = 0;
+    bool properties_known = true;  // they speak of none but those
 };
 
 // The customers ("card:29..") that stand behind a key `customer` or `subject` in the payload, at any depth,

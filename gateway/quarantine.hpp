@@ -26,7 +26,8 @@ Result<std::string> quarantine_show(const store::Slice& slice, Sequence sequence
                                     const store::SealedBox& box);
 
 // The message as it came, to be admitted again: topic, payload, properties, and when it came. `members` is a
-// stored event of quarantine. Fails with damaged.
+// stored event of quarantine. Fails with refused (a person in it was erased), full (only its beginning is
+// kept: it names too many persons), damaged.
 Result<store::Incoming> quarantined_message(std::string_view members, const store::SealedBox& box);
 
 }  // namespace touchpoint::gateway

@@ -231,6 +231,14 @@ struct Retry {
     }
 };
 
+const char* not_opened(Errc why) {
+    if (why == Errc::refused)
+        return R"({"type":"erased","title":"A person in it was erased","detail":"its payload went with him"})";
+    if (why == Errc::full)
+        return R"({"type":"cut","title":"Only its beginning is kept","detail":"it names too many persons"})";
+    return R"({"type":"damaged","title":"It cannot be read any more"})";
+}
+
 void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry, const Reply& reply) {
     const auto one_done = [parts, retry, reply] {
         if (--retry->running != 0) return;
@@ -241,12 +249,7 @@ void retry_all(const QuarantineParts& parts, const std::shared_ptr<Retry>& retry
     };
     for (Retry::Message& one : retry->messages) {
         if (!one.message) {
-            const bool erased = one.message.error().code == Errc::refused;
-            retry->refuse(
-                one.sequence,
-                erased
-                    ? R"({"type":"erased","title":"A person in it was erased","detail":"its payload went with him"})"
-                    : R"({"type":"damaged","title":"It cannot be read any more"})");
+            retry->refuse(one.sequence, not_opened(one.message.error().code));
             continue;
         }
         const devices::DirectIntake::Outlook outlook = parts.intake.check(*one.message);

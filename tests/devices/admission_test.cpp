@@ -16,6 +16,7 @@
 namespace touchpoint::devices {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -335,6 +336,40 @@ TEST_F(AdmissionTest, AQuarantinedMessageIsCutBeforeThosePersonsForWhomThereIsNo
     EXPECT_THAT(more, Not(HasSubstr("card:" + std::to_string(persons_max) + '"')));
     EXPECT_EQ(kept(crowd(persons_max) + R"({"\u0063ustomer":"card:other"})"), "")
         << "where it stands is not known";
+    EXPECT_THAT(kept(crowd(persons_max + 1) + "\\u0061"), HasSubstr("card:0"))
+        << "the letter is behind the cut";
+}
+
+TEST_F(AdmissionTest, OfAQuarantinedMessageNobodyIsKeptWhoseNameDoesNotEnd) {
+    const auto quarantined = [&](const std::string& raw) {
+        return admission.quarantine(address, {Problem::not_json, "", "", "", raw}, message, Now::of(clock));
+    };
+    const Pseudonymiser names(std::string(32, 'k'), "p1");
+    const Event cut = quarantined(R"({"a":1,"customer":"anna@x.example)");
+    EXPECT_EQ(opened(cut), R"({"a":1,)");
+    EXPECT_THAT(member(cut, "data"), HasSubstr(R"("kept_bytes":7)"));
+    const Event unclosed = quarantined(R"({"customer":"card:1,"customer":"card:2"})");
+    EXPECT_THAT(member(unclosed, "persons"), HasSubstr(names.pseudonym({"card", "2"})));
+    message.user_properties = {{"customer", R"(["card:1", "email:a@b.example"])"}};
+    EXPECT_EQ(member(quarantined("x"), "persons"), "[\"" + names.pseudonym({"card", "1"}) + "\",\"" +
+                                                       names.pseudonym({"email", "a@b.example"}) + "\"]");
+}
+
+TEST_F(AdmissionTest, PropertiesOfMorePersonsThanCanBeNotedAreNotKept) {
+    for (std::size_t i = 0; i <= persons_max; ++i)
+        message.user_properties.emplace_back("customer", "a:" + std::to_string(i));
+    const auto quarantined = [&](bool first) {
+        return admission.quarantine(address, {Problem::not_json, "", "", "", "x"}, message, Now::of(clock),
+                                    first);
+    };
+    EXPECT_THAT(member(quarantined(true), "data"),
+                AllOf(HasSubstr("kept_bytes"), Not(HasSubstr("sealed_properties"))));
+    // A thousand bad items of one message must not say all of it a thousand times.
+    EXPECT_EQ(member(quarantined(false), "persons"), "");
+    message.user_properties.pop_back();
+    EXPECT_THAT(member(quarantined(true), "data"),
+                AllOf(HasSubstr("sealed_properties"), Not(HasSubstr("kept_bytes"))));
+    EXPECT_LT(quarantined(false).members.size(), 2048u);
 }
 
 // message_bytes_max is a mebibyte at most (config/), and as much again may be properties: what of them is

@@ -329,6 +329,14 @@ TEST_F(ControlTest, AQuarantinedMessageOfAnErasedPersonIsShownWithoutItsPayloadA
     EXPECT_THAT(ask(socket_, "/v1/quarantine/2")->body, HasSubstr("still no JSON"));
 }
 
+TEST_F(ControlTest, WhatWasCutIsNotRetried) {
+    quarantine(R"({"n":1})" + std::string(" \"customer\":\"card:29"));
+    EXPECT_THAT(ask(socket_, "/v1/quarantine/1")->body,
+                AllOf(HasSubstr("\"kept_bytes\":8"), Not(HasSubstr("card"))));
+    EXPECT_THAT(post(socket_, "/v1/quarantine/retry?first=1"),
+                HasSubstr(R"("refused":1,"first_refused":[{"sequence":1,"error":{"type":"cut",)"));
+}
+
 TEST_F(ControlTest, RetryMakesEventsOfWhatBreaksNoRuleAnyMoreAndLeavesTheRest) {
     quarantine(R"({"query":"oat milk"})", devices::Problem::too_large);  // the limit has been raised since
     quarantine("still no JSON");
