@@ -94,7 +94,7 @@ Result<void> Daemon::Impl::open_store() {
             [this](const std::string& key) { admission_->forget(key); },
             [this](const Joined& joined) {
                 housekeeping_->submit_once_there_is_room(events_->joined(
-                    clock_.utc(), store_->epoch(), joined.names, joined.mark.stream, joined.mark.sequence));
+                    clock_.utc(), joined.epoch, joined.names, joined.mark.stream, joined.mark.sequence));
             },
             [this](std::vector<std::string> names, EventErasure::Done done) {
                 erasure_->erase(std::move(names), std::move(done));
@@ -127,6 +127,7 @@ Result<void> Daemon::Impl::open_devices() {
                                          [this] { return intake_->submitted_through(); },
                                          [this](const std::string& pseudonym) {
                                              admission_->forget(pseudonym);
+                                             profiles_->forget_links(pseudonym);
                                              housekeeping_->forget(pseudonym);
                                          }});
     direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});

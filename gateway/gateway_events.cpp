@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "gateway/core/json_text.hpp"
+#include "gateway/profiles/joined.hpp"
 
 namespace touchpoint::gateway {
 
@@ -66,8 +67,7 @@ Event GatewayEvents::joined(UtcTime now, const std::string& epoch, const std::ve
                             Stream stream, Sequence sequence) {
     Event event;
     event.stream = Stream::customer;
-    event.id =
-        "merge-" + epoch + '-' + std::string(touchpoint::name(stream)) + '-' + std::to_string(sequence);
+    event.id = merge_id(epoch, {stream, sequence, now});
     event.device_gave_id = true;
     event.source = source_;
     event.urgent = true;

@@ -56,8 +56,10 @@ void Housekeeping::submit_once_there_is_room(Event event) {
     if (untaken_.empty() && taken(event)) return;
     if (untaken_.size() < untaken_max) return untaken_.push_back(std::move(event));
     if (given_up_++ == given_up_said_)
-        log::error("gateway", "the store is full and too many merges of customers wait: some are not told",
-                   {{"waiting", untaken_max}});
+        log::error(
+            "gateway",
+            "the store is full and too many merges of customers wait: some are told after the next start",
+            {{"waiting", untaken_max}});
 }
 
 void Housekeeping::forget(const std::string& pseudonym) {

@@ -9,9 +9,14 @@ namespace touchpoint::gateway {
 
 using store::append_little;
 
+std::string merge_id(const std::string& epoch, const Mark& mark) {
+    return "merge-" + epoch + '-' + std::string(name(mark.stream)) + '-' + std::to_string(mark.sequence);
+}
+
 std::string write_joined(const std::vector<Joined>& all) {
     std::string out;
     for (const Joined& one : all) {
+        store::append_text(out, one.epoch);
         append_little(out, static_cast<std::uint8_t>(one.mark.stream));
         append_little(out, one.mark.sequence);
         append_little(out, static_cast<std::uint64_t>(one.mark.recorded.ms));
@@ -26,6 +31,7 @@ std::vector<Joined> read_joined(std::string_view bytes) {
     store::ByteReader in(bytes);
     while (in.ok() && !in.at_end()) {
         Joined one;
+        one.epoch = in.text();
         const auto stream = in.little<std::uint8_t>();
         if (stream >= stream_count) return {};
         one.mark.stream = static_cast<Stream>(stream);

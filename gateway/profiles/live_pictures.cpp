@@ -14,10 +14,9 @@ LivePictures::LivePictures(store::EventStore& store, store::Pictures& rows, cons
     : store_(store), rows_(rows), clock_(clock), session_key_(std::move(session_key)) {
     for (const Stream stream : followed_streams) cursors_[stream].reader = store_.make_reader();
     const auto position = rows_.position();
-    if (position && position->epoch == store_.epoch()) {
-        position_ = *position;
-        news_.joined = read_joined(std::exchange(position_.untold, {}));
-    }
+    if (position) joined_ = read_joined(position->untold);
+    if (position && position->epoch == store_.epoch()) position_ = *position;
+    position_.untold.clear();
     position_.epoch = store_.epoch();
     // A power cut can take back what a position in the cache was written for: then the numbers are given
     // anew.
@@ -36,7 +35,7 @@ std::unique_lock<std::mutex> LivePictures::enter() const {
 
 // What needs not be read again. REQUIRES: the lock
 void LivePictures::followed() {
-    if (dirty_ == 0 && !writing_) let_go(position_.numbers);
+    if (dirty_ == 0 && !told_ && !writing_) let_go(position_.numbers);
 }
 
 void LivePictures::let_go(PerStream<Sequence> last) {
@@ -49,7 +48,7 @@ std::string LivePictures::session_name(const Told& told) const {
 }
 
 void LivePictures::take(const Told& told) {
-    if (told.tells) return was_told(*told.tells);
+    if (!told.tells.empty()) return was_told(told.tells);
     std::string person = told.person;
     if (!told.session.empty()) {
         Entry& session = entry(session_name(told));
@@ -95,14 +94,12 @@ void LivePictures::take(const Told& told) {
     std::vector<std::string> said = {told.person};
     said.insert(said.end(), told.same_as.begin(), told.same_as.end());
     std::vector<std::string> all = joined(said, told.touch.mark.recorded);
-    if (!all.empty()) news_.joined.push_back({std::move(all), told.touch.mark});
+    if (!all.empty()) joined_.push_back({position_.epoch, std::move(all), told.touch.mark});
 }
 
-void LivePictures::was_told(const Mark& mark) {
-    const auto is_it = [&](const Joined& one) {
-        return one.mark.stream == mark.stream && one.mark.sequence == mark.sequence;
-    };
-    told_ = std::erase_if(telling_, is_it) + std::erase_if(news_.joined, is_it) != 0 || told_;
+void LivePictures::was_told(const std::string& id) {
+    const auto is_it = [&](const Joined& one) { return merge_id(one.epoch, one.mark) == id; };
+    told_ = std::erase_if(telling_, is_it) + std::erase_if(joined_, is_it) != 0 || told_;
 }
 
 // Its owner was erased since he said who he is; what is known of the name now began later, or nothing is.
@@ -191,20 +188,50 @@ bool LivePictures::refuses(const Picture& picture) const {
 }
 
 void LivePictures::tell(const std::string& name) {
-    if (news_.names.size() < told_max && (news_.names.empty() || news_.names.back() != name))
-        news_.names.push_back(name);
+    if (changed_names_.size() < told_max && (changed_names_.empty() || changed_names_.back() != name))
+        changed_names_.push_back(name);
 }
 
-LivePictures::News LivePictures::take_news() {
+std::vector<std::string> LivePictures::take_changed() {
     const auto lock = enter();
-    telling_.insert(telling_.end(), news_.joined.begin(), news_.joined.end());
+    return std::exchange(changed_names_, {});
+}
+
+std::vector<Joined> LivePictures::take_joined() {
+    const auto lock = enter();
+    telling_.insert(telling_.end(), joined_.begin(), joined_.end());
     if (telling_.size() > told_max) {
         log::warning("gateway",
                      "many links between customers wait for the store; after a power cut some are not told",
                      {{"kept", told_max}});
         telling_.erase(telling_.begin(), telling_.end() - static_cast<std::ptrdiff_t>(told_max));
     }
-    return std::exchange(news_, {});
+    return std::exchange(joined_, {});
+}
+
+std::vector<std::string> LivePictures::names_to_tell() const {
+    const auto lock = enter();
+    std::vector<std::string> names;
+    for (const Joined& one : joined_) names.insert(names.end(), one.names.begin(), one.names.end());
+    return names;
+}
+
+void LivePictures::forget_links(std::span<const std::string> names) {
+    const auto lock = enter();
+    drop_links(names);
+}
+
+void LivePictures::drop_links(std::span<const std::string> names) {
+    const auto is_gone = [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    const auto names_him = [&](const Joined& one) {
+        return std::any_of(one.names.begin(), one.names.end(), is_gone);
+    };
+    // In a message that was given already the others lose their link with him.
+    told_ = std::erase_if(telling_, names_him) != 0 || told_;
+    for (Joined& one : joined_) told_ = std::erase_if(one.names, is_gone) != 0 || told_;
+    std::erase_if(joined_, [](const Joined& one) { return one.names.size() < 2; });
 }
 
 // --- in memory
@@ -310,12 +337,7 @@ void LivePictures::seen(std::span<const std::string> names, const Seen& seen) {
 void LivePictures::forget(std::span<const std::string> names) {
     const auto lock = enter();
     forgets_.fetch_add(1, std::memory_order_release);
-    // Nobody is told of him any more.
-    const auto names_him = [&](const Joined& one) {
-        return std::find_first_of(one.names.begin(), one.names.end(), names.begin(), names.end()) !=
-               one.names.end();
-    };
-    told_ = std::erase_if(news_.joined, names_him) + std::erase_if(telling_, names_him) != 0 || told_;
+    drop_links(names);
     for (const std::string& name : names) {
         // Whoever was joined with him loses the link, not himself.
         for (const std::string& other : std::vector<std::string>(entry(name).picture.names)) {
@@ -353,6 +375,12 @@ void LivePictures::unlink(std::span<const std::string> ones, std::span<const std
         return std::find(others.begin(), others.end(), name) != others.end() &&
                std::find(ones.begin(), ones.end(), name) == ones.end();
     };
+    // What was not told yet of both sides is not so any more.
+    const auto of_both = [&](const Joined& one) {
+        const auto gone = std::count_if(one.names.begin(), one.names.end(), leaves);
+        return gone != 0 && gone != std::ssize(one.names);
+    };
+    told_ = std::erase_if(telling_, of_both) + std::erase_if(joined_, of_both) != 0 || told_;
     for (const std::string& name : with_joined(others)) {
         Entry& one = entry(name);
         const std::size_t before = one.picture.names.size();
@@ -392,7 +420,7 @@ Result<void> LivePictures::checkpoint() {
         events_since_ = 0;
         position = position_;
         std::vector<Joined> untold = telling_;
-        untold.insert(untold.end(), news_.joined.begin(), news_.joined.end());
+        untold.insert(untold.end(), joined_.begin(), joined_.end());
         position.untold = write_joined(untold);
         told_ = false;
         writing_ = true;

@@ -62,12 +62,6 @@ class LivePictures {
     // after a crash.
     static constexpr std::size_t told_max = 4096;
 
-    struct News {
-        std::vector<std::string> names;  // whose pictures changed
-        // To tell the platform. Until its message is found in the log it is news again after the next start.
-        std::vector<Joined> joined;
-    };
-
     // `store` and `rows` outlive it. `session_key`: HMAC key of the names that sessions get on the disk.
     LivePictures(store::EventStore& store, store::Pictures& rows, const Clock& clock,
                  std::string session_key);
@@ -105,7 +99,15 @@ class LivePictures {
     Result<void> checkpoint();
     std::size_t dirty() const;
 
-    News take_news();
+    // Whose pictures changed since the last call, for those who follow them.
+    std::vector<std::string> take_changed();
+    // Names that were found to be one person: the platform is to be told now. Until the message is found in
+    // the log they are given again by the next start.
+    std::vector<Joined> take_joined();
+    // All names of those who would be given.
+    std::vector<std::string> names_to_tell() const;
+    // Nobody is told of these any more.
+    void forget_links(std::span<const std::string> names);
 
   private:
     struct Entry {
@@ -160,7 +162,8 @@ class LivePictures {
     void followed();
     void let_go(PerStream<Sequence> last);
     void take(const Told& told);
-    void was_told(const Mark& mark);
+    void was_told(const std::string& id);
+    void drop_links(std::span<const std::string> names);
     // All of them are one from here on, with whom each of them was before; empty: they were already.
     std::vector<std::string> joined(const std::vector<std::string>& names, UtcTime when);
     bool is_forgotten(const Picture& session);
@@ -199,8 +202,9 @@ class LivePictures {
     std::uint64_t events_since_ = 0;  // the last checkpoint
     bool writing_ = false;
     UtcTime too_many_names_said_;
-    News news_;
-    std::vector<Joined> telling_;  // news that were taken, and the message is not in the log yet
+    std::vector<std::string> changed_names_;
+    std::vector<Joined> joined_;   // not taken yet
+    std::vector<Joined> telling_;  // taken, and the message is not in the log yet
     bool told_ = false;            // less is untold than is written down
 };
 

@@ -102,8 +102,8 @@ Result<bool> LivePictures::read_ahead(const PerStream<Sequence>& ends) {
     return more;
 }
 
-// How many; 0: somebody was forgotten, it must be read anew. Nothing: what is in memory must be written down or
-// told first. REQUIRES: following_
+// How many; 0: somebody was forgotten, or a stream ran out: it must be read on. Nothing: what is in memory
+// must be written down or told first. REQUIRES: following_
 std::optional<std::uint64_t> LivePictures::fold_some(const PerStream<Sequence>& ends,
                                                      std::uint64_t events_max) {
     const std::lock_guard lock(mutex_);
@@ -111,7 +111,7 @@ std::optional<std::uint64_t> LivePictures::fold_some(const PerStream<Sequence>& 
     if (forgets_seen_ != forgets_.load(std::memory_order_relaxed)) return 0;
     std::uint64_t some = 0;
     for (; some < events_max; ++some) {
-        if (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max) break;
+        if (dirty_ >= dirty_hard_max || joined_.size() >= told_max) break;
         Cursor* cursor = next_cursor(ends);
         if (cursor == nullptr) break;
         const Ahead one = std::move(cursor->ahead[cursor->next++]);
@@ -120,7 +120,7 @@ std::optional<std::uint64_t> LivePictures::fold_some(const PerStream<Sequence>& 
         position_.numbers[static_cast<Stream>(cursor - cursors_.values.data())] = one.sequence;
     }
     note_position();
-    if (some == 0 && (dirty_ >= dirty_hard_max || news_.joined.size() >= told_max)) return std::nullopt;
+    if (some == 0 && (dirty_ >= dirty_hard_max || joined_.size() >= told_max)) return std::nullopt;
     return some;
 }
 
@@ -138,8 +138,8 @@ void LivePictures::forget_ahead() {
     }
 }
 
-// The stream whose next event was stored first; nullptr: there is none, or one has to be read on first. REQUIRES:
-// following_, the lock
+// The stream whose next event was stored first; nullptr: there is none, or one has to be read on first.
+// REQUIRES: following_, the lock
 LivePictures::Cursor* LivePictures::next_cursor(const PerStream<Sequence>& ends) {
     Cursor* first = nullptr;
     for (const Stream stream : followed_streams) {

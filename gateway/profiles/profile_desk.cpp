@@ -68,7 +68,15 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
               for (const Stream stream : all_streams) given[stream] = store_.horizon(stream);
               return seen_too_far(document, gateway_id, store_.epoch(), given);
           }},
-      feed_options_(settings.feed) {}
+      feed_options_(settings.feed) {
+    // A kill between an erasure and what was written of it after that.
+    std::vector<std::string> erased;
+    for (const std::string& name : pictures_.names_to_tell()) {
+        const auto look = profiles_.by_alias(name, clock_.utc());
+        if (look && look->kind == store::ProfileLook::Kind::erased) erased.push_back(name);
+    }
+    pictures_.forget_links(erased);
+}
 
 void ProfileDesk::start_feed(const std::string& gateway_id, const std::function<std::uint64_t()>& random,
                              const std::function<void(std::exception_ptr)>& on_end) {
@@ -147,11 +155,11 @@ void ProfileDesk::committed() {
     following_ = live_.post([this] { follow_job(); });
 }
 
-// On the live worker. One job after the other, so that loop hears of what one of them found before the next.
+// On the live worker, one job after the other. Loop hears of what it found before the flush of a checkpoint.
 void ProfileDesk::follow_job() {
     const auto read = pictures_.catch_up(followed_at_once);
     const SteadyTime now = clock_.steady();
-    auto news = std::make_shared<LivePictures::News>(pictures_.take_news());
+    boost::asio::post(loop_, [this, touched = pictures_.take_changed()] { heard(touched); });
     Result<void> written;
     // What was forgotten is off the disk already, and may not come back with a picture from memory.
     if (forgotten_.exchange(false) || pictures_.dirty() >= LivePictures::dirty_max ||
@@ -165,21 +173,21 @@ void ProfileDesk::follow_job() {
                    {{"why", !read ? read.error().context : written.error().context}});
     picture_trouble_ = trouble;
     const bool more = read && !*read;
-    boost::asio::post(loop_, [this, news, more] {
+    boost::asio::post(loop_, [this, more] {
         following_ = false;
-        heard(*news);
         if (more) committed();
     });
 }
 
-void ProfileDesk::heard(const LivePictures::News& news) {
-    for (const Joined& one : news.joined)
+void ProfileDesk::heard(const std::vector<std::string>& touched) {
+    // Taken here and not by the job: whom loop erases meanwhile nobody is told of.
+    for (const Joined& one : pictures_.take_joined())
         if (joined_) joined_(one);
     if (followers_.size() == 0) return;
-    if (news.names.size() >= changes_looked_at_max) return followers_.all_changed(clock_.steady());
+    if (touched.size() >= changes_looked_at_max) return followers_.all_changed(clock_.steady());
     // A picture changes what is read under each name that it was joined with.
     std::vector<std::string> keys;
-    for (const std::string& name : news.names)
+    for (const std::string& name : touched)
         for (std::string& one : pictures_.joined_with(name)) keys.push_back(std::move(one));
     changed(keys);
 }

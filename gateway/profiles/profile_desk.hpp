@@ -96,6 +96,8 @@ class ProfileDesk {
 
     // Call it several times a second.
     void tick(SteadyTime now);
+    // His events are about to be erased: no link of his is told any more.
+    void forget_links(const std::string& pseudonym) { pictures_.forget_links({&pseudonym, 1}); }
     // What is queued is still written, by the time the desk is gone.
     void stop();
     ProfilePicture picture() const;
@@ -105,7 +107,7 @@ class ProfileDesk {
     static void kept(const Result<void>& written);
     // As ProfileParts::forget.
     std::vector<std::vector<std::string>> forget(const std::vector<std::string>& keys);
-    void heard(const LivePictures::News& news);
+    void heard(const std::vector<std::string>& touched);
 
     void beat();
     bool late() const { return lag_ && lag_->late(clock_.steady()); }

@@ -99,21 +99,6 @@ std::vector<std::string> pseudonyms_in(std::string_view list) {
     return found;
 }
 
-// Of which event our message tells.
-std::optional<Told> telling_of(std::string_view body, UtcTime recorded) {
-    if (!is_object(body)) return std::nullopt;
-    const std::vector<JsonMember> data = devices::json_members(body);
-    const auto stream = stream_named(text_of(data, "stream"));
-    const std::string_view number = json_find(data, "sequence").value_or("");
-    Mark mark{Stream::telemetry, 0, recorded};
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), mark.sequence);
-    if (!stream || error != std::errc() || end != number.data() + number.size()) return std::nullopt;
-    mark.stream = *stream;
-    Told told;
-    told.tells = mark;
-    return told;
-}
-
 }  // namespace
 
 std::string cut(std::string_view text, std::size_t bytes_max) {
@@ -145,7 +130,11 @@ std::optional<Told> read_touch(Stream stream, Sequence sequence, UtcTime recorde
     touch.mark = {stream, sequence, recorded};
     touch.time = parse_rfc3339(text_of(event, "time")).value_or(recorded);
     const std::string type = text_of(event, "type");
-    if (type == merge_type) return telling_of(json_find(event, "data").value_or(""), recorded);
+    if (type == merge_type) {
+        Told ours;
+        ours.tells = text_of(event, "id");
+        return ours;
+    }
     if (type.starts_with(gateway_types)) return std::nullopt;  // our own, about what is here already
     touch.type = cut(type, touch_word_bytes_max);
     touch.device = device_of(source);

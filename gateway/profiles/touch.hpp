@@ -58,8 +58,8 @@ struct Told {
     std::optional<std::string> zone;
     bool left = false;  // that zone; without one: wherever he was
     std::optional<ConsentChange> consent;
-    // It is our own message that the event at this place made names one person; nothing else is in it then.
-    std::optional<Mark> tells;
+    // It is our own message of a link, with this id; nothing else is in it then.
+    std::string tells;
 };
 
 // Empty: it names neither a person nor a session, or is no event that can be read.

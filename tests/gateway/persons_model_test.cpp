@@ -134,7 +134,7 @@ class PersonsModelTest : public ProfileShop {
         if (dice < 93) return unmerge();
         if (dice < 96) return erase();
         if (dice < 99) {
-            (void)pictures_->take_news();  // the platform is told
+            (void)pictures_->take_joined();  // the platform is told
             ASSERT_TRUE(pictures_->checkpoint());
             return;
         }

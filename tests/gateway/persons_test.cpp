@@ -107,7 +107,7 @@ TEST_F(PersonsTest, NamesThatAreFoundToBeOnePersonLeadToOneProfileAndPartAgain) 
         EXPECT_THAT(read(name), AllOf(HasSubstr("\"id\":\"c-1\""), HasSubstr("view: tea"),
                                       HasSubstr(R"("merged_from":["c-2"])")))
             << name;
-    EXPECT_EQ(pictures_->take_news().joined.size(), 1u);
+    EXPECT_EQ(pictures_->take_joined().size(), 1u);
     EXPECT_EQ(leaving("email:a@b.example", Stream::sales).subject, "profile/c-1");
     EXPECT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":["c-2"]})").status, 200u);
     EXPECT_THAT(read("email:a@b.example"), AllOf(HasSubstr("\"id\":\"c-2\""), HasSubstr("view: tea")));
@@ -196,15 +196,15 @@ TEST_F(PersonsTest, ALinkIsNewsUntilItsMessageIsInTheLog) {
     };
     ASSERT_TRUE(pictures_->catch_up(100));
     start_anew();
-    const std::vector<gateway::Joined> joined = pictures_->take_news().joined;  // not taken before
+    const std::vector<gateway::Joined> joined = pictures_->take_joined();  // not taken before
     ASSERT_EQ(joined.size(), 2u);
     EXPECT_EQ(joined[0].names.size(), 2u);
     start_anew();
-    EXPECT_EQ(pictures_->take_news().joined, joined) << "taken, and no message in the log";
+    EXPECT_EQ(pictures_->take_joined(), joined) << "taken, and no message in the log";
 
     gateway::GatewayEvents events("gw-s1", "s1", UlidMaker([] { return std::uint64_t{7}; }));
     store::Submission message;
-    message.events.push_back(events.joined(clock_.utc(), store_->epoch(), joined[0].names,
+    message.events.push_back(events.joined(clock_.utc(), joined[0].epoch, joined[0].names,
                                            joined[0].mark.stream, joined[0].mark.sequence));
     ASSERT_TRUE(store_->submit(std::move(message)));
     std::promise<bool> durable;
@@ -212,12 +212,26 @@ TEST_F(PersonsTest, ALinkIsNewsUntilItsMessageIsInTheLog) {
     ASSERT_TRUE(durable.get_future().get());
     ASSERT_TRUE(pictures_->catch_up(100));
     start_anew();
-    const auto left = pictures_->take_news().joined;
+    const auto left = pictures_->take_joined();
     ASSERT_EQ(left.size(), 1u);
     EXPECT_EQ(left[0], joined[1]);
     pictures_->forget(std::vector<std::string>{left[0].names[1]});
     start_anew();
-    EXPECT_TRUE(pictures_->take_news().joined.empty()) << "somebody who was erased is told of";
+    EXPECT_TRUE(pictures_->take_joined().empty()) << "somebody who was erased is told of";
+}
+
+TEST_F(PersonsTest, OfALinkThatIsCutOrOfSomebodyWhoIsBeingErasedNobodyIsTold) {
+    const std::vector<std::string> card = {names_.pseudonym(devices::normalise("card:1"))};
+    const std::vector<std::string> mail = {names_.pseudonym(devices::normalise("email:a@example.com"))};
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@example.com");
+    ASSERT_TRUE(pictures_->catch_up(100));
+    EXPECT_EQ(pictures_->names_to_tell().size(), 2u);
+    ASSERT_TRUE(pictures_->part(card, mail));
+    EXPECT_TRUE(pictures_->take_joined().empty()) << "the platform has said that they are two";
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@example.com");
+    ASSERT_TRUE(pictures_->catch_up(100));
+    pictures_->forget_links(mail);
+    EXPECT_TRUE(pictures_->take_joined().empty());
 }
 
 TEST_F(PersonsTest, AReadSeesWhatIsDurableWhileAnotherThreadFollowsTheLog) {

@@ -44,7 +44,11 @@ TEST_F(PictureTest, AnEventThatNamesNobodyIsNoTouch) {
     EXPECT_FALSE(
         read_touch(Stream::interactions, 1, noon, R"("id":"1","type":"store.kiosk.view.v1","data":{})"));
     EXPECT_FALSE(read_touch(Stream::interactions, 1, noon, R"("subject":"pseudonym/p1_a", damaged)"));
-    EXPECT_FALSE(read_touch(Stream::customer, 1, noon, members("store.system.merge.v1", "{}")));
+    EXPECT_FALSE(read_touch(Stream::customer, 1, noon, members("store.system.gap.v1", "{}")));
+    const auto ours = read_touch(Stream::customer, 1, noon, members("store.system.merge.v1", "{}"));
+    ASSERT_TRUE(ours);
+    EXPECT_FALSE(ours->tells.empty());
+    EXPECT_EQ(ours->person, "");
     EXPECT_TRUE(read_touch(Stream::interactions, 1, noon, R"("id":"1","session":"s","data":{})"));
 }
 
