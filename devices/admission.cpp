@@ -182,7 +182,7 @@ Event Admission::quarantine(const std::optional<DeviceAddress>& address, const R
     // Journals of an earlier release may hold more. Whom an erasure would not find is not kept.
     const std::string_view raw =
         std::string_view(rejection.raw).substr(0, std::min(raw_bytes, named.known_bytes));
-    if (raw.size() < raw_bytes || !named.properties_known)
+    if (raw.size() < rejection.raw.size() || !named.properties_known)
         members += ",\"kept_bytes\":" + std::to_string(raw.size());
     members += ",\"sealed\":\"" + base64_encode(box_.seal(raw, "quarantine")) + '"';
     if (with_properties && named.properties_known) {

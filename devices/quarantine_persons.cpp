@@ -86,22 +86,29 @@ class Search {
         found_.push_back(text);
         return true;
     }
-    // One string, or a list of them.
+    // One string, or a list of them. False also where a string is not the whole of what stands there, as of
+    // one that does not end: whom it means is not known then.
     bool value_at(std::string_view text, std::size_t at) {
         at = behind_space(text, at);
         const bool list = at < text.size() && text[at] == '[';
-        if (list) at = behind_space(text, at + 1);
-        for (;;) {
-            if (at >= text.size() || text[at] != '"') return true;
-            const std::string_view quoted = string_at(text, at);
-            if (quoted.empty()) return false;
-            if (quoted.size() <= 6 * customer_bytes_max && !validate_json(quoted) &&
-                !add(json_unescape(quoted)))
-                return false;
-            at = behind_space(text, at + quoted.size());
-            if (!list || at >= text.size() || text[at] != ',') return true;
-            at = behind_space(text, at + 1);
+        if (!list) return at >= text.size() || text[at] != '"' || string_is_whole(text, at);
+        for (at = behind_space(text, at + 1); at < text.size() && text[at] != ']';) {
+            if (text[at] != '"' || !string_is_whole(text, at)) return false;
+            if (at < text.size() && text[at] == ',') at = behind_space(text, at + 1);
         }
+        return true;
+    }
+    // Adds the string at `at`, which is then where it goes on.
+    bool string_is_whole(std::string_view text, std::size_t& at) {
+        const std::string_view written = string_at(text, at);
+        if (written.empty()) return false;
+        at = behind_space(text, at + written.size());
+        if (at < text.size() && text[at] != ',' && text[at] != ']' && text[at] != '}') return false;
+        std::string quoted(written);
+        // Line ends within it may be what is wrong.
+        std::erase_if(quoted, [](char c) { return c == '\t' || c == '\r' || c == '\n'; });
+        const bool could_be_one = quoted.size() <= 6 * customer_bytes_max + 2 && !validate_json(quoted);
+        return !could_be_one || add(json_unescape(quoted));
     }
     std::size_t behind(std::string_view text, std::string_view key) {
         for (std::size_t at = text.find(key); at < text.size(); at = text.find(key, at)) {

@@ -130,7 +130,7 @@ Result<store::Incoming> quarantined_message(std::string_view members, const stor
     if (data->if_contains("erased") != nullptr)
         return fail(Errc::refused, "a person in it was erased, and its payload with him");
     if (data->if_contains("kept_bytes") != nullptr)
-        return fail(Errc::full, "it names too many persons, only its beginning is kept");
+        return fail(Errc::full, "only its beginning is kept, for the persons in it");
     auto payload = opened(*data, "sealed", box);
     if (!payload) return payload.error();
     store::Incoming message;

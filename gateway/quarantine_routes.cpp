@@ -235,7 +235,7 @@ const char* not_opened(Errc why) {
     if (why == Errc::refused)
         return R"({"type":"erased","title":"A person in it was erased","detail":"its payload went with him"})";
     if (why == Errc::full)
-        return R"({"type":"cut","title":"Only its beginning is kept","detail":"it names too many persons"})";
+        return R"({"type":"cut","title":"Only its beginning is kept","detail":"it names too many persons, or one whose name is not whole"})";
     return R"({"type":"damaged","title":"It cannot be read any more"})";
 }
 

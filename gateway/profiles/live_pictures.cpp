@@ -98,7 +98,10 @@ void LivePictures::take(const Told& told) {
 }
 
 void LivePictures::was_told(const std::string& id) {
-    const auto is_it = [&](const Joined& one) { return merge_id(one.epoch, one.mark) == id; };
+    const auto is_it = [&](const Joined& one) {
+        // Ids are long; most links of a burst are told by that.
+        return id.ends_with(std::to_string(one.mark.sequence)) && merge_id(one.epoch, one.mark) == id;
+    };
     told_ = std::erase_if(telling_, is_it) + std::erase_if(joined_, is_it) != 0 || told_;
 }
 
@@ -380,7 +383,10 @@ void LivePictures::unlink(std::span<const std::string> ones, std::span<const std
         const auto gone = std::count_if(one.names.begin(), one.names.end(), leaves);
         return gone != 0 && gone != std::ssize(one.names);
     };
-    told_ = std::erase_if(telling_, of_both) + std::erase_if(joined_, of_both) != 0 || told_;
+    told_ = std::erase_if(telling_, of_both) != 0 || told_;
+    for (Joined& one : joined_)
+        if (of_both(one)) told_ = std::erase_if(one.names, leaves) != 0;
+    std::erase_if(joined_, [](const Joined& one) { return one.names.size() < 2; });
     for (const std::string& name : with_joined(others)) {
         Entry& one = entry(name);
         const std::size_t before = one.picture.names.size();
