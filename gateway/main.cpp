@@ -12,6 +12,7 @@
 
 #include "config/loader.hpp"
 #include "gateway/core/log.hpp"
+#include "gateway/core/proxies.hpp"
 #include "gateway/daemon.hpp"
 #include "gateway/start_check.hpp"
 #include "gateway/system_clock.hpp"
@@ -105,6 +106,7 @@ int run(const std::string& config_file, std::string boot_id) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    touchpoint::ignore_proxies_of_the_environment();
     CLI::App app{"touchpointd: takes a shop's events over MQTT, keeps them, brings them to the platform"};
     std::string config_file = "/etc/touchpoint/touchpoint.toml";
     std::string boot_id;

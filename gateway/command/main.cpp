@@ -7,9 +7,11 @@
 #include "gateway/command/commands.hpp"
 #include "gateway/command/simulate.hpp"
 #include "gateway/command/token.hpp"
+#include "gateway/core/proxies.hpp"
 
 int main(int argc, char** argv) {
     using namespace touchpoint;
+    ignore_proxies_of_the_environment();
     CLI::App app{"touchpoint: what the gateway does, what is wrong, and what to do"};
     app.set_version_flag("--version", "touchpoint " TOUCHPOINT_VERSION);
     app.require_subcommand(1);

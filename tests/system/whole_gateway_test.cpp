@@ -1,6 +1,7 @@
 // The whole gateway beside a real Mosquitto and a platform: what a shop would notice.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "tests/support/broker.hpp"
@@ -78,6 +79,15 @@ TEST_F(WholeGatewayTest, AnEventOfAKioskReachesThePlatform) {
     ASSERT_TRUE(publish("touchpoint/v1/kiosk/k7/event/search", R"({"query":"oat milk","results":12})"));
     EXPECT_TRUE(arrives(R"("data":{"query":"oat milk","results":12})")) << gateway_->log();
     EXPECT_EQ(gateway_->metric("touchpoint_store_horizon_sequence{stream=\"interactions\"}"), 1);
+}
+
+TEST_F(WholeGatewayTest, AProxyInTheEnvironmentIsNotAskedForTheBroker) {
+    for (const char* proxy : {"http://127.0.0.1:9", ""}) {
+        ASSERT_EQ(setenv("http_proxy", proxy, 1), 0);
+        gateway_->start();  // until it is subscribed
+        ASSERT_EQ(unsetenv("http_proxy"), 0);
+        gateway_->stop();
+    }
 }
 
 TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
