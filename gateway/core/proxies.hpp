@@ -1,6 +1,6 @@
-// Proxies that the environment names are not for us: Paho takes the connection to a broker through $http_proxy, also
-// to one on this machine, and where the variable is empty it connects to nothing at all (1.3.12). The platform's proxy
-// stands in the configuration.
+// Proxies that the environment names are not for us: Paho takes the connection to a broker through
+// $http_proxy, also to one on this machine, and where the variable is empty it connects to nothing at all
+// (1.3.12). The platform's proxy stands in the configuration.
 #pragma once
 
 #include <stdlib.h>
