@@ -44,6 +44,20 @@ class Exposition {
         families_.back().metric.push_back(std::move(metric));
         return *this;
     }
+    Exposition& histogram(std::string name, std::string help, const store::CommitTimes& times) {
+        constexpr double us = 1e6;
+        family(std::move(name), std::move(help), prometheus::MetricType::Histogram);
+        prometheus::ClientMetric metric;
+        std::uint64_t so_far = 0;
+        for (std::size_t i = 0; i < times.bounds_us.size(); ++i) {
+            so_far += times.counts[i];
+            metric.histogram.bucket.push_back({so_far, times.bounds_us[i] / us});
+        }
+        metric.histogram.sample_count = so_far + times.counts.back();
+        metric.histogram.sample_sum = static_cast<double>(times.sum.count()) / us;
+        families_.back().metric.push_back(std::move(metric));
+        return *this;
+    }
     template <class T>
     Exposition& per_stream(const PerStream<T>& values) {
         for (const Stream stream : all_streams)
@@ -177,6 +191,9 @@ void add_vault(Exposition& out, const Snapshot& s) {
 void add_store(Exposition& out, const store::StoreStats& store) {
     out.counter("touchpoint_store_commits_total", "Commits").value(store.commits);
     out.counter("touchpoint_store_flushes_total", "Flushes to the disk").value(store.flushes);
+    out.histogram("touchpoint_store_commit_seconds",
+                  "From when the committer began with a commit to when a flush made it durable",
+                  store.commit_times);
     out.counter("touchpoint_store_duplicates_total", "Repeats recognised by their id and not stored again")
         .value(store.duplicates);
     out.counter("touchpoint_store_ids_reused_total",

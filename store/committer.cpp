@@ -78,10 +78,12 @@ std::optional<Error> EventStore::Impl::serve() {
         return why;
     };
     for (Work work; wait_for_work(work);) {
+        const auto began = Steady::now();
         if (const auto looked = make_room(work); !looked) return end(work, looked.error());
         plan_releases(work);
         plan_expiry(work.look);
         Unflushed done;
+        done.began = began;
         const bool nothing = work.events.empty() && work.erased.empty() && work.journal_end == 0 &&
                              work.gaps.empty() && work.consumers.none() && !more_to_prune_ && !work.let_go &&
                              shed_bytes_ == 0 && !expiry_waits();
@@ -332,6 +334,8 @@ void EventStore::Impl::publish(Unflushed& done) {
     {
         const std::lock_guard lock(mutex_);
         stats_.horizon = done.last;
+        stats_.commit_times.add(
+            std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - done.began));
     }
     if (on_horizon_) on_horizon_({done.commit, done.last, done.journal_end, std::move(done.settled)});
     refresh_waiting(Steady::now());

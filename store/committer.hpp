@@ -92,6 +92,7 @@ class EventStore::Impl {
     struct Unflushed {
         bool any = false;
         std::uint64_t commit = 0;
+        Steady::time_point began;
         PerStream<Sequence> last;
         std::uint64_t journal_end = 0;
         std::vector<Settled> settled;

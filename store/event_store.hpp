@@ -35,6 +35,7 @@
 #include "gateway/core/event.hpp"
 #include "gateway/core/result.hpp"
 #include "store/cache.hpp"
+#include "store/commit_times.hpp"
 #include "store/journal.hpp"
 
 namespace touchpoint::store {
@@ -103,6 +104,7 @@ struct StoreStats {  // one consistent picture, taken between commits
     bool replaced = false;  // damaged or gone at this start: set aside, and a new epoch began
     std::uint64_t commits = 0;
     std::uint64_t flushes = 0;
+    CommitTimes commit_times;
     std::uint64_t duplicates = 0;
     std::uint64_t ids_reused = 0;
     PerStream<Sequence> horizon;

@@ -9,7 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace touchpoint::bench {
@@ -33,24 +37,63 @@ AllDiskCalls* make() {
     return calls;
 }
 
-// Where a descriptor leads. Asked of the kernel each time (a microsecond): descriptors are used again.
-DiskCalls* calls_of(int fd) {
-    char link[32] = "/proc/self/fd/";
-    std::size_t at = 14;
-    char digits[12];
-    std::size_t count = 0;
-    for (unsigned rest = static_cast<unsigned>(fd); count == 0 || rest != 0; rest /= 10)
-        digits[count++] = static_cast<char>('0' + rest % 10);
-    while (count > 0) link[at++] = digits[--count];
-    link[at] = '\0';
+// Where a descriptor leads.
+struct Leads {
+    DiskCalls* calls = nullptr;
+    bool dsync = false;
+};
+
+Leads look(int fd) {
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
     char path[512];
-    const ssize_t length = ::readlink(link, path, sizeof path);
-    if (length <= 0) return nullptr;
+    const ssize_t length = ::readlink(link.c_str(), path, sizeof path);
+    if (length <= 0) return {};
     const std::string_view name(path, static_cast<std::size_t>(length));
-    if (name.ends_with("/events/data.mdb")) return &disk_calls().events;
-    if (name.ends_with("/cache/data.mdb")) return &disk_calls().cache;
-    if (name.ends_with("/segment.log")) return &disk_calls().log;
-    return nullptr;
+    const bool dsync = (::fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+    if (name.ends_with("/events/data.mdb")) return {&disk_calls().events, dsync};
+    if (name.ends_with("/cache/data.mdb")) return {&disk_calls().cache, dsync};
+    if (name.ends_with("/segment.log")) return {&disk_calls().log, dsync};
+    return {};
+}
+
+// Asked of the kernel once (5 us, as much as the write itself), until the descriptor is closed. Beyond
+// known_max each time.
+constexpr int known_max = 1024;
+enum : std::uint8_t { unknown, nowhere, events, cache, log, with_dsync = 0x10 };
+std::array<std::atomic<std::uint8_t>, known_max> known;
+
+std::uint8_t place_of(const DiskCalls* calls) {
+    if (calls == &disk_calls().events) return events;
+    if (calls == &disk_calls().cache) return cache;
+    return calls == &disk_calls().log ? log : nowhere;
+}
+
+Leads leads(int fd) {
+    if (fd < 0 || fd >= known_max) return look(fd);
+    std::atomic<std::uint8_t>& one = known[static_cast<std::size_t>(fd)];
+    const std::uint8_t held = one.load(std::memory_order_acquire);
+    const bool dsync = (held & with_dsync) != 0;
+    switch (held & ~with_dsync) {
+        case nowhere:
+            return {};
+        case events:
+            return {&disk_calls().events, dsync};
+        case cache:
+            return {&disk_calls().cache, dsync};
+        case log:
+            return {&disk_calls().log, dsync};
+        default:
+            break;
+    }
+    const Leads found = look(fd);
+    const std::uint8_t flag = found.dsync ? with_dsync : 0;
+    one.store(place_of(found.calls) | flag, std::memory_order_release);
+    return found;
+}
+
+void closes(int fd) {
+    if (fd >= 0 && fd < known_max)
+        known[static_cast<std::size_t>(fd)].store(unknown, std::memory_order_release);
 }
 
 void wait_for_flush() {
@@ -71,7 +114,7 @@ bool is_zeros(const void* bytes, std::size_t length) {
 void wrote(int fd, const void* bytes, long at, ssize_t length) {
     if (length <= 0) return;
     const int saved = errno;
-    if (DiskCalls* calls = calls_of(fd); calls != nullptr) {
+    if (const auto [calls, dsync] = leads(fd); calls != nullptr) {
         constexpr long page = 4096;
         if (at < 0) at = ::lseek(fd, 0, SEEK_CUR) - length;
         ++calls->writes;
@@ -79,7 +122,7 @@ void wrote(int fd, const void* bytes, long at, ssize_t length) {
         calls->pages += static_cast<std::uint64_t>((at + length - 1) / page - at / page + 1);
         if (bytes != nullptr && is_zeros(bytes, static_cast<std::size_t>(length)))
             calls->zeros += static_cast<std::uint64_t>(length);
-        if ((::fcntl(fd, F_GETFL) & O_DSYNC) != 0) {
+        if (dsync) {
             ++calls->dsync_writes;
             wait_for_flush();
         }
@@ -89,7 +132,7 @@ void wrote(int fd, const void* bytes, long at, ssize_t length) {
 
 void flushed(int fd) {
     const int saved = errno;
-    if (DiskCalls* calls = calls_of(fd); calls != nullptr) {
+    if (DiskCalls* calls = leads(fd).calls; calls != nullptr) {
         ++calls->flushes;
         wait_for_flush();
     }
@@ -105,6 +148,7 @@ AllDiskCalls& disk_calls() {
 
 }  // namespace touchpoint::bench
 
+using touchpoint::bench::closes;
 using touchpoint::bench::flushed;
 using touchpoint::bench::wrote;
 
@@ -117,6 +161,7 @@ ssize_t bench_pwrite(int fd, const void* bytes, size_t length, long at) __asm__(
 ssize_t bench_pwrite64(int fd, const void* bytes, size_t length, long at) __asm__("pwrite64");
 int bench_fdatasync(int fd) __asm__("fdatasync");
 int bench_fsync(int fd) __asm__("fsync");
+int bench_close(int fd) __asm__("close");
 int bench_msync(void* start, size_t length, int flags) __asm__("msync");
 
 ssize_t bench_write(int fd, const void* bytes, size_t length) {
@@ -145,6 +190,10 @@ int bench_fdatasync(int fd) {
 int bench_fsync(int fd) {
     flushed(fd);
     return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+int bench_close(int fd) {
+    closes(fd);  // before: afterwards it may be somebody else's
+    return static_cast<int>(::syscall(SYS_close, fd));
 }
 // Only with MDB_WRITEMAP, which the store does not use: counted nowhere, so it must not happen.
 int bench_msync(void*, size_t, int) { ::abort(); }

@@ -6,6 +6,7 @@ import mmap
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -178,6 +179,13 @@ class Shop:
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
                    if line.startswith(name + ("{" if labels else "")) and labels in line
                    and line[len(name):len(name) + 1] in ("{", " "))
+
+    def histogram(self, name):
+        """How many stood in each bucket alone: {upper bound: count}, the last one inf."""
+        text = get(f"http://127.0.0.1:{self.http_port}/metrics")
+        found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\d+)$', text, re.MULTILINE)
+        buckets = [(float(bound), int(count)) for bound, count in found]
+        return {bound: count - before for (bound, count), (_, before) in zip(buckets, [(0, 0)] + buckets)}
 
     def horizon(self, stream):
         return self.metric("touchpoint_store_horizon_sequence", f'stream="{stream}"')

@@ -42,6 +42,22 @@ TEST(MetricsTest, NumbersStandUnderTheirNamesAndLabels) {
     EXPECT_THAT(text, HasSubstr("# HELP touchpoint_mqtt_connected 1 when connected to the broker\n"));
 }
 
+TEST(MetricsTest, BucketsCountAllThatTookNoLonger) {
+    Snapshot s = tests::healthy();
+    s.store.commit_times = {};
+    s.store.commit_times.add(std::chrono::microseconds(1'000));  // a bound is in its bucket
+    s.store.commit_times.add(std::chrono::microseconds(1'001));
+    s.store.commit_times.add(std::chrono::seconds(20));
+    const std::string text = metrics_text(s);
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_bucket{le=\"0.00068\"} 0\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_bucket{le=\"0.001\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_bucket{le=\"0.0015\"} 2\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_bucket{le=\"10\"} 2\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_bucket{le=\"+Inf\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_count 3\n"));
+    EXPECT_THAT(text, HasSubstr("touchpoint_store_commit_seconds_sum 20.002001\n"));
+}
+
 TEST(MetricsTest, PromtoolHasNoComplaint) {
     tests::TempFolder folder;
     if (tests::Process({"sh", "-c", "command -v promtool"}, folder.path() / "which").wait() != 0)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -57,6 +58,18 @@ TEST_F(EventStoreTest, ManySendersKeepTheirOwnOrder) {
             if (id[0] == sender) own.push_back(id);
         EXPECT_TRUE(std::is_sorted(own.begin(), own.end()));
     }
+}
+
+TEST_F(EventStoreTest, EachCommitThatIsDurableIsTimed) {
+    open();
+    const auto timed = [this] {
+        const auto& counts = store_->stats().commit_times.counts;
+        return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+    };
+    for (int i = 0; i < 3; ++i) put({anonymous("e" + std::to_string(i), Stream::sales)});
+    EXPECT_GE(timed(), 3U);
+    EXPECT_LE(timed(), store_->stats().commits);
+    EXPECT_GT(store_->stats().commit_times.sum.count(), 0);
 }
 
 TEST_F(EventStoreTest, ARepeatedIdIsStoredOnceAlsoAfterARestart) {
