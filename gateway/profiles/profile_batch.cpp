@@ -22,14 +22,18 @@ using Verdict = ProfileOutcome::Verdict;
 using Made = Read<ProfileChange>;
 
 constexpr std::size_t transaction_bytes_max = 1u << 20;
-// Between two transactions: as long as the last one took, so that lock and disk are the committer's half of
-// the time; it may wait for both, and neither is fair. Measured in tests/bench, (h).
-constexpr std::chrono::milliseconds breath_min{1};
-constexpr std::chrono::milliseconds breath_max{50};
+std::size_t changes_now(const ProfileParts& parts) {
+    return parts.pace.changes(parts.events_durable(), parts.clock.steady());
+}
 
-void breathe(SteadyTime began, SteadyTime ended) {
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ended - began);
-    std::this_thread::sleep_for(std::clamp(took, breath_min, breath_max));
+// Before each transaction that erases the events are flushed.
+std::size_t together(const std::vector<ProfileChange>& changes, bool erase, std::size_t changes_max) {
+    return !changes.empty() && erase ? LoadPace::changes_alone : changes_max;
+}
+
+void breathe(const ProfileParts& parts, SteadyTime began) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(parts.clock.steady() - began);
+    std::this_thread::sleep_for(parts.pace.breath(took));
 }
 
 // A line of the feed that erases somebody holds up the writer for so long at most; then it comes again.
@@ -140,7 +144,8 @@ class Batch : public std::enable_shared_from_this<Batch> {
     // The next lines that go into one transaction.
     void collect() {
         std::size_t bytes = 0;
-        for (; next_ < entries_.list.size() && changes_->size() < changes_at_once &&
+        const std::size_t changes_max = changes_now(parts_);
+        for (; next_ < entries_.list.size() && changes_->size() < together(*changes_, erases_, changes_max) &&
                bytes < transaction_bytes_max;
              ++next_) {
             const Entry& entry = entries_.list[next_];
@@ -174,7 +179,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
             results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
         changes_->clear();
         places_.clear();
-        breathe(began, parts_.clock.steady());
+        breathe(parts_, began);
         return true;
     }
 
@@ -233,7 +238,9 @@ class FeedLines {
                 continue;
             }
             const bool erases = std::holds_alternative<store::ProfileErase>(*change);
-            const bool full = changes_.size() == changes_at_once || bytes_ >= transaction_bytes_max;
+            if (changes_.empty()) changes_max_ = changes_now(parts_);
+            const bool full = changes_.size() >= together(changes_, erases_, changes_max_) ||
+                              bytes_ >= transaction_bytes_max;
             if ((full || erases != erases_) && !write()) return false;
             erases_ = erases;
             bytes_ += line.size();
@@ -285,7 +292,7 @@ class FeedLines {
         }
         changes_.clear();
         bytes_ = 0;
-        breathe(began, parts_.clock.steady());
+        breathe(parts_, began);
         return true;
     }
 
@@ -306,6 +313,7 @@ class FeedLines {
     const ProfileParts& parts_;
     const UtcTime not_before_;
     std::vector<ProfileChange> changes_;
+    std::size_t changes_max_ = 0;
     bool erases_ = false;
     std::size_t bytes_ = 0;
     std::uint64_t refused_ = 0;

@@ -42,7 +42,12 @@ ProfileDesk::ProfileDesk(const Parts& parts, const std::string& gateway_id,
       beat_(parts.loop),
       joined_(parts.joined),
       parts_{
-          parts.loop, writer_, profiles_, pseudonymiser_, parts.clock,
+          parts.loop, writer_, profiles_, pseudonymiser_, parts.clock, pace_,
+          [this] {
+              std::uint64_t events = 0;
+              for (const Stream stream : all_streams) events += store_.horizon(stream);
+              return events;
+          },
           [this](const std::string& id, const std::vector<std::string>& keys) { reads_.arrived(id, keys); },
           [this](const std::vector<std::string>& ids) {
               for (const std::string& id : ids) persons_.came(id, clock_.utc());

@@ -17,6 +17,7 @@
 #include "gateway/core/clock.hpp"
 #include "gateway/core/result.hpp"
 #include "gateway/http.hpp"
+#include "gateway/profiles/load_pace.hpp"
 #include "store/profiles.hpp"
 #include "store/worker.hpp"
 #include "uplink/profile_feed.hpp"
@@ -35,6 +36,9 @@ struct ProfileParts {
     store::Profiles& profiles;
     const devices::Pseudonymiser& pseudonymiser;
     const Clock& clock;
+    LoadPace& pace;  // of `writer`
+    // How many events are durable by now. Any thread.
+    std::function<std::uint64_t()> events_durable;
     // On loop, before the answer: these led to nobody before, or may have.
     std::function<void(const std::string& id, const std::vector<std::string>& alias_keys)> arrived;
     // On `writer`: the platform has sent these, or they are not here any more. None: who is who has changed.

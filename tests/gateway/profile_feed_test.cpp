@@ -30,6 +30,8 @@ class ProfileFeedShopTest : public ProfileShop {
                 *profiles_,
                 names_,
                 clock_,
+                pace_,
+                [] { return std::uint64_t{0}; },
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
@@ -174,7 +176,7 @@ TEST_F(ProfileFeedShopTest, ErasuresThatFollowOnEachOtherGoTogether) {
                         std::to_string(i) + "\"]}");
     const std::vector<std::string_view> lines(texts.begin(), texts.end());
     EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
-    constexpr int together = gateway::changes_at_once;
+    constexpr int together = static_cast<int>(gateway::LoadPace::changes_alone);
     EXPECT_EQ(erasures, (100 + together - 1) / together);
     EXPECT_EQ(profiles_->stats().erasures, 100u);
 }

@@ -59,6 +59,8 @@ class ProfileShop : public testing::Test {
                 *profiles_,
                 names_,
                 clock_,
+                pace_,
+                [this] { return store_->horizon(Stream::sales); },
                 [this](const std::string& id, const std::vector<std::string>& keys) {
                     reads_->arrived(id, keys);
                 },
@@ -206,6 +208,7 @@ class ProfileShop : public testing::Test {
     std::optional<gateway::LivePictures> pictures_;
     std::optional<gateway::Persons> persons_;
     LoopThread loop_;
+    gateway::LoadPace pace_;
     std::unique_ptr<store::Worker> writer_;
     std::optional<gateway::ProfileReads> reads_;
     std::optional<gateway::ProfileFollowers> followers_;

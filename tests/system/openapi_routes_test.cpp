@@ -87,11 +87,14 @@ class Tables {
     Persons persons_{{profiles_, pictures_, store_->epoch()}, {}};
     ProfileReads reads_{{profiles_, persons_, names_, box_, clock_}, {}};
     ProfileFollowers followers_{reads_};
+    LoadPace pace_;
     ProfileParts writes_{loop_,
                          reader_,
                          profiles_,
                          names_,
                          clock_,
+                         pace_,
+                         [] { return std::uint64_t{0}; },
                          [](const std::string&, const std::vector<std::string>&) {},
                          [](const std::vector<std::string>&) {},
                          [](const std::string&) {},
