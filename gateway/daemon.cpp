@@ -123,13 +123,17 @@ Result<void> Daemon::Impl::open_devices() {
         },
         [this](const devices::DeviceAddress& device, const store::Incoming& message,
                std::chrono::milliseconds waited) { profiles_->answer(device, message, waited); });
-    erasure_.emplace(EventErasure::Parts{loop_, *store_, clock_, [this] { return journal_->end(); },
-                                         [this] { return intake_->submitted_through(); },
-                                         [this](const std::string& pseudonym) {
-                                             admission_->forget(pseudonym);
-                                             profiles_->forget_links(pseudonym);
-                                             housekeeping_->forget(pseudonym);
-                                         }});
+    erasure_.emplace(EventErasure::Parts{
+        loop_, *store_, clock_, [this] { return journal_->end(); },
+        [this] { return intake_->submitted_through(); },
+        [this](const std::vector<std::string>& pseudonyms) {
+            for (const std::string& pseudonym : pseudonyms) {
+                admission_->forget(pseudonym);
+                housekeeping_->forget(pseudonym);
+            }
+            profiles_->erasing(pseudonyms);
+        },
+        [this](const std::vector<std::string>& pseudonyms) { profiles_->erased(pseudonyms); }});
     direct_.emplace(devices::DirectIntake::Parts{*store_, clock_, *reception_});
     events_.emplace(settings_.gateway.id, settings_.gateway.store, UlidMaker(surroundings_.random));
 

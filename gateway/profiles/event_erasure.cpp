@@ -37,13 +37,19 @@ void EventErasure::go_on() {
 }
 
 void EventErasure::begin(Waiting one) {
-    for (const std::string& pseudonym : one.pseudonyms) parts_.forget(pseudonym);
+    parts_.begins(one.pseudonyms);
     store::Submission submission;
-    submission.erased = std::move(one.pseudonyms);
-    if (auto taken = parts_.store.submit(std::move(submission)); !taken) return one.done(std::move(taken));
+    submission.erased = one.pseudonyms;
+    if (auto taken = parts_.store.submit(std::move(submission)); !taken) {
+        parts_.ended(one.pseudonyms);
+        return one.done(std::move(taken));
+    }
     // On loop: at the end of a daemon that failed the store still answers, and nobody else is there any more.
-    parts_.store.when_durable([&loop = parts_.loop, done = std::move(one.done)](const Result<void>& durable) {
-        boost::asio::post(loop, [done, durable] { done(durable); });
+    parts_.store.when_durable([this, &loop = parts_.loop, one = std::move(one)](const Result<void>& durable) {
+        boost::asio::post(loop, [this, one, durable] {
+            parts_.ended(one.pseudonyms);
+            one.done(durable);
+        });
     });
 }
 

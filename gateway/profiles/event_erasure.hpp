@@ -43,8 +43,11 @@ class EventErasure {
         const Clock& clock;
         std::function<std::uint64_t()> journal_end;        // what came up to now ends here
         std::function<std::uint64_t()> submitted_through;  // and so far it has been handed to the store
-        // Whoever thinks that this identity is in the vault, or on its way there, must forget it.
-        std::function<void(const std::string& pseudonym)> forget;
+        // Whoever thinks that these identities are in the vault, or on their way there, must forget them, and
+        // say nothing of them until `ended`, which is called once for each time, also when it came to
+        // nothing.
+        std::function<void(const std::vector<std::string>& pseudonyms)> begins;
+        std::function<void(const std::vector<std::string>& pseudonyms)> ended;
     };
     explicit EventErasure(Parts parts) : parts_(std::move(parts)) {}
 

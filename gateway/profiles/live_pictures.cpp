@@ -202,14 +202,21 @@ std::vector<std::string> LivePictures::take_changed() {
 
 std::vector<Joined> LivePictures::take_joined() {
     const auto lock = enter();
-    telling_.insert(telling_.end(), joined_.begin(), joined_.end());
+    std::vector<Joined> given, kept;
+    for (Joined& one : joined_) {
+        const bool waits = std::any_of(one.names.begin(), one.names.end(),
+                                       [&](const std::string& name) { return leaving_.contains(name); });
+        (waits ? kept : given).push_back(std::move(one));
+    }
+    joined_ = std::move(kept);
+    telling_.insert(telling_.end(), given.begin(), given.end());
     if (telling_.size() > told_max) {
         log::warning("gateway",
                      "many links between customers wait for the store; after a power cut some are not told",
                      {{"kept", told_max}});
         telling_.erase(telling_.begin(), telling_.end() - static_cast<std::ptrdiff_t>(told_max));
     }
-    return std::exchange(joined_, {});
+    return given;
 }
 
 std::vector<std::string> LivePictures::names_to_tell() const {
@@ -222,6 +229,20 @@ std::vector<std::string> LivePictures::names_to_tell() const {
 void LivePictures::forget_links(std::span<const std::string> names) {
     const auto lock = enter();
     drop_links(names);
+}
+
+void LivePictures::erasing(std::span<const std::string> names) {
+    const auto lock = enter();
+    drop_links(names);
+    leaving_.insert(names.begin(), names.end());
+}
+
+void LivePictures::erased(std::span<const std::string> names) {
+    const auto lock = enter();
+    forgets_.fetch_add(1, std::memory_order_release);  // what was read ahead still names them
+    drop_links(names);
+    for (const std::string& name : names)
+        if (const auto one = leaving_.find(name); one != leaving_.end()) leaving_.erase(one);
 }
 
 void LivePictures::drop_links(std::span<const std::string> names) {

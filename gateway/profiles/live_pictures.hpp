@@ -33,6 +33,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "gateway/core/clock.hpp"
@@ -108,6 +109,10 @@ class LivePictures {
     std::vector<std::string> names_to_tell() const;
     // Nobody is told of these any more.
     void forget_links(std::span<const std::string> names);
+    // The events are about to be without these: until erased() says that they are, of links of theirs nobody
+    // is told, and of those that came up to then nobody ever will be. Each erasing() has its erased().
+    void erasing(std::span<const std::string> names);
+    void erased(std::span<const std::string> names);
 
   private:
     struct Entry {
@@ -203,9 +208,10 @@ class LivePictures {
     bool writing_ = false;
     UtcTime too_many_names_said_;
     std::vector<std::string> changed_names_;
-    std::vector<Joined> joined_;   // not taken yet
-    std::vector<Joined> telling_;  // taken, and the message is not in the log yet
-    bool told_ = false;            // less is untold than is written down
+    std::vector<Joined> joined_;                    // not taken yet
+    std::unordered_multiset<std::string> leaving_;  // between erasing() and erased()
+    std::vector<Joined> telling_;                   // taken, and the message is not in the log yet
+    bool told_ = false;                             // less is untold than is written down
 };
 
 }  // namespace touchpoint::gateway

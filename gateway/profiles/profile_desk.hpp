@@ -96,8 +96,9 @@ class ProfileDesk {
 
     // Call it several times a second.
     void tick(SteadyTime now);
-    // His events are about to be erased: no link of his is told any more.
-    void forget_links(const std::string& pseudonym) { pictures_.forget_links({&pseudonym, 1}); }
+    // As EventErasure::Parts::begins and ended.
+    void erasing(const std::vector<std::string>& pseudonyms) { pictures_.erasing(pseudonyms); }
+    void erased(const std::vector<std::string>& pseudonyms) { pictures_.erased(pseudonyms); }
     // What is queued is still written, by the time the desk is gone.
     void stop();
     ProfilePicture picture() const;

@@ -38,7 +38,11 @@ class EventErasureTest : public testing::Test {
         ASSERT_TRUE(store_->submit(std::move(submission)));
         erasure_.emplace(EventErasure::Parts{loop_.loop(), *store_, clock_, [this] { return came_.load(); },
                                              [this] { return submitted_.load(); },
-                                             [this](const std::string& name) { forgotten_ = name; }});
+                                             [this](const std::vector<std::string>& names) {
+                                                 forgotten_ = names.front();
+                                                 ++open_;
+                                             },
+                                             [this](const std::vector<std::string>&) { --open_; }});
     }
     void TearDown() override {
         store_->stop();
@@ -75,6 +79,7 @@ class EventErasureTest : public testing::Test {
     std::atomic<std::uint64_t> came_{0};
     std::atomic<std::uint64_t> submitted_{0};
     std::string forgotten_;               // loop
+    int open_ = 0;                        // loop: begun and not ended
     std::optional<Result<void>> answer_;  // loop
     std::optional<EventErasure> erasure_;
     LoopThread loop_;
@@ -85,6 +90,7 @@ TEST_F(EventErasureTest, ItIsDurableWhenItIsTold) {
     ASSERT_TRUE(answered());
     EXPECT_TRUE(*answer_);
     EXPECT_EQ(forgotten_, "p1_a");
+    EXPECT_EQ(open_, 0);
     const auto slice = store_->make_reader()->read(Stream::interactions, 0, "", {});
     ASSERT_TRUE(slice);
     EXPECT_EQ(slice->events.at(0).members, R"("id":"e")");

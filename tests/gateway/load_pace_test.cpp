@@ -22,17 +22,16 @@ TEST(LoadPaceTest, WhileEventsComeItWritesLittleAndPausesAsLongAsThatTook) {
 
 TEST(LoadPaceTest, WhereAFlushTakesLongMoreGoTogether) {
     LoadPace pace;
-    const auto changes_after = [&](microseconds took) {
-        for (int i = 0; i < 40; ++i) (void)pace.breath(took);
-        static std::uint64_t events = 0;
+    std::uint64_t events = 0;
+    const auto changes_after = [&](microseconds took, int times) {
+        for (int i = 0; i < times; ++i) (void)pace.breath(took);
         return pace.changes(++events, start);
     };
-    EXPECT_EQ(changes_after(microseconds(1100)), 2u);
-    EXPECT_EQ(changes_after(milliseconds(4)), 7u);  // it comes near from below
-    EXPECT_EQ(changes_after(milliseconds(200)), LoadPace::changes_alone);
-    EXPECT_EQ(changes_after(microseconds(600)), 2u);
-    (void)pace.breath(milliseconds(6));  // one alone says little
-    EXPECT_EQ(changes_after(microseconds(600)), 2u);
+    EXPECT_EQ(changes_after(microseconds(1100), 100), 2u);
+    EXPECT_EQ(changes_after(milliseconds(4), 100), 7u);  // it comes near from below
+    EXPECT_EQ(changes_after(milliseconds(200), 100), LoadPace::changes_alone);
+    EXPECT_EQ(changes_after(microseconds(600), 100), 2u);
+    EXPECT_EQ(changes_after(milliseconds(6), 1), 2u);  // one alone says little
 }
 
 TEST(LoadPaceTest, WhereNoneCameForASecondItWritesMany) {

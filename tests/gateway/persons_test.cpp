@@ -234,6 +234,45 @@ TEST_F(PersonsTest, OfALinkThatIsCutOrOfSomebodyWhoIsBeingErasedNobodyIsTold) {
     EXPECT_TRUE(pictures_->take_joined().empty());
 }
 
+TEST_F(PersonsTest, OfALinkThatIsFoundWhileSomebodyLeavesTheEventsNobodyIsTold) {
+    const std::vector<std::string> mail = {names_.pseudonym(devices::normalise("email:a@example.com"))};
+    const auto identify = [&](const std::string& card) {
+        told(Stream::customer, "store.kiosk.identify.v1", card, "", "{}", "email:a@example.com");
+    };
+    identify("card:1");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:8", "", "{}", "email:b@example.com");
+    pictures_->erasing(mail);
+    ASSERT_TRUE(pictures_->catch_up(100));
+    EXPECT_EQ(pictures_->take_joined().size(), 1u) << "others do not wait";
+    EXPECT_EQ(pictures_->names_to_tell().size(), 2u);
+    pictures_->erased(mail);
+    EXPECT_TRUE(pictures_->take_joined().empty());
+
+    identify("card:2");  // he is here again
+    ASSERT_TRUE(pictures_->catch_up(100));
+    EXPECT_EQ(pictures_->take_joined().size(), 1u);
+}
+
+TEST_F(PersonsTest, WhatWasReadAheadOfSomebodyWhoHasLeftTheEventsIsReadAnew) {
+    const std::vector<std::string> mail = {names_.pseudonym(devices::normalise("email:a@example.com"))};
+    for (int i = 0; i < 60; ++i)  // more than are folded at once
+        told(Stream::customer, "store.kiosk.identify.v1", "card:" + std::to_string(100 + i), "", "{}", "");
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "email:a@example.com");
+    ASSERT_TRUE(pictures_->catch_up(1));
+    ASSERT_GT(pictures_->behind(), 0u) << "else this test shows nothing";
+    pictures_->erasing(mail);
+    store::Submission erasure;
+    erasure.erased = mail;
+    ASSERT_TRUE(store_->submit(std::move(erasure)));
+    std::promise<bool> durable;
+    store_->when_durable([&](const Result<void>& written) { durable.set_value(bool(written)); });
+    ASSERT_TRUE(durable.get_future().get());
+    pictures_->erased(mail);
+    ASSERT_TRUE(pictures_->catch_up(1000));
+    EXPECT_EQ(pictures_->behind(), 0u);
+    EXPECT_TRUE(pictures_->take_joined().empty());
+}
+
 TEST_F(PersonsTest, AReadSeesWhatIsDurableWhileAnotherThreadFollowsTheLog) {
     const std::vector<std::string> names = {names_.pseudonym(devices::normalise("card:1"))};
     std::atomic<bool> done{false};
