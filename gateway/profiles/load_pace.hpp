@@ -2,10 +2,11 @@
 //
 // A commit of events that meets a transaction of profiles waits for its flush, however little the two have to
 // do with each other. So while events come a transaction is short, and the disk is left alone as long as it
-// took. Measured beside 1,000 events/s with 60,000 profiles held (tests/bench h): p99 of a commit 2.0 times
-// that without with 4 changes in a transaction, 2.4 with 8, 3.7 to 4.1 with 16. Where the flush alone takes
-// long a few more changes make it little longer, and each one alone would take for ever: there are as many as
-// go with what transactions take.
+// took. Measured beside 1,000 events/s with 30,000 to 60,000 profiles held (tests/bench h): p99 of a
+// commit 1.3 to 1.5 times that without with 2 changes in a transaction, 1.8 to 2.2 with 4, 2.4 with 8, 3.7
+// to 4.1 with 16; with a million held and 2 changes 2.2. Where the flush alone takes long a few more changes
+// make it little longer, and each one alone would take for ever: there are as many as go with what
+// transactions take.
 //
 // Threads: none; time is an argument.
 #pragma once
