@@ -54,7 +54,8 @@ class Cache {
 
     bool replaced() const noexcept { return replaced_; }
 
-    // The vault. put is durable when it returns; putting the same again changes nothing, and writes nothing.
+    // The vault. put is durable when it returns; putting the same again changes nothing, and writes nothing:
+    // rows come here by commits that are durable at once.
     // Fails with full (the vault's bound, or the disk), io.
     Result<void> put_identities(std::span<const Identity> identities);
     Result<std::optional<std::string>> sealed_identity(std::string_view pseudonym) const;

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "gateway/core/assert.hpp"
@@ -148,7 +149,11 @@ bool walk_all_rows(const char* folder, unsigned tables) {
 
 }  // namespace
 
-Transaction::Transaction(Transaction&& other) noexcept : handle_(other.handle_) { other.handle_ = nullptr; }
+Transaction::Transaction(Transaction&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)),
+      environment_(other.environment_),
+      turn_(std::move(other.turn_)),
+      wrote_(other.wrote_) {}
 
 Transaction::~Transaction() {
     if (handle_ != nullptr) mdb_txn_abort(txn(handle_));
@@ -195,6 +200,7 @@ Result<std::optional<KeyValue>> Transaction::before(Table table, std::string_vie
 Result<void> Transaction::put(Table table, std::string_view key, std::string_view value) {
     MDB_val k = val(key);
     MDB_val v = val(value);
+    wrote_ = true;
     if (const int rc = mdb_put(txn(handle_), table, &k, &v, 0); rc != 0) return error(rc, "put");
     return {};
 }
@@ -203,18 +209,16 @@ Result<bool> Transaction::erase(Table table, std::string_view key) {
     MDB_val k = val(key);
     const int rc = mdb_del(txn(handle_), table, &k, nullptr);
     if (rc == MDB_NOTFOUND) return false;
+    wrote_ = true;
     if (rc != 0) return error(rc, "erase");
     return true;
 }
 
-Result<void> Transaction::commit() {
-    TP_ASSERT(handle_ != nullptr);
-    const int rc = mdb_txn_commit(txn(handle_));
-    handle_ = nullptr;  // gone in either case
-    if (rc == 0) return {};
-    Error why = error(rc, "commit");
-    if (rc > 0) why.code = Errc::io;  // of the system, not of LMDB: it may come from the flush
-    return why;
+Result<void> Transaction::commit(Durable when) {
+    TP_ASSERT(handle_ != nullptr && environment_ != nullptr);
+    auto committed = environment_->commit(std::exchange(handle_, nullptr), wrote_, when);
+    turn_.unlock();
+    return committed;
 }
 
 Result<std::uint64_t> Transaction::free_pages() const {
@@ -290,6 +294,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     MDB_stat stat{};
     mdb_env_stat(handle, &stat);
     self->page_bytes_ = stat.ms_psize;
+    self->no_meta_sync_ = options.no_meta_sync;
+    self->meta_in_doubt_ = !options.no_meta_sync;
     if (options.no_meta_sync) {
         int fd = -1;
         mdb_env_get_fd(handle, &fd);
@@ -332,9 +338,64 @@ Result<Transaction> Environment::begin_read() const {
 }
 
 Result<Transaction> Environment::begin_write() {
+    std::unique_lock turn(turn_);
+    if (meta_in_doubt_) {
+        // Else the flush of this commit would not cover the page of the one before, whose pages the next one
+        // writes over.
+        int fd = -1;
+        mdb_env_get_fd(env(handle_), &fd);
+        if (const auto written = write_meta_pages_again(fd, page_bytes_); !written) return written.error();
+        meta_in_doubt_ = false;
+    }
     MDB_txn* handle = nullptr;
     if (const int rc = mdb_txn_begin(env(handle_), nullptr, 0, &handle); rc != 0) return error(rc, "write");
-    return Transaction(handle);
+    Transaction transaction(handle);
+    transaction.environment_ = this;
+    transaction.turn_ = std::move(turn);
+    return transaction;
+}
+
+// REQUIRES: the turn
+Result<void> Environment::commit(void* transaction, bool wrote, Durable when) {
+    const bool later = no_meta_sync_ || when == Durable::later;
+    if (later && wrote) unsettled_ = true;
+    // LMDB looks at it while it commits, which only one does at a time.
+    if (!no_meta_sync_) mdb_env_set_flags(env(handle_), MDB_NOMETASYNC, later ? 1 : 0);
+    if (const int rc = mdb_txn_commit(txn(transaction)); rc != 0) {
+        meta_in_doubt_ = !no_meta_sync_;
+        Error why = error(rc, "commit");
+        if (rc > 0) why.code = Errc::io;  // of the system, not of LMDB: it may come from the flush
+        return why;
+    }
+    if (later) return {};
+    if (!wrote) return settle_now();
+    unsettled_ = false;
+    return {};
+}
+
+Result<void> Environment::settle() {
+    const std::lock_guard turn(turn_);
+    return settle_now();
+}
+
+bool Environment::settled() {
+    const std::lock_guard turn(turn_);
+    return !unsettled_;
+}
+
+// Of everything visible the data was flushed by its commit; what is missing is a meta page.
+// REQUIRES: the turn
+Result<void> Environment::settle_now() {
+    if (!unsettled_) return {};
+    int fd = -1;
+    mdb_env_get_fd(env(handle_), &fd);
+    if (const auto written = write_meta_pages_again(fd, page_bytes_); !written) return written.error();
+    if (const auto flushed = sync(); !flushed) {
+        meta_in_doubt_ = true;
+        return flushed.error();
+    }
+    unsettled_ = meta_in_doubt_ = false;
+    return {};
 }
 
 Result<void> Environment::sync() {

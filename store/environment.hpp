@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "gateway/core/result.hpp"
+#include "store/durable.hpp"
 
 namespace touchpoint::store {
 
@@ -40,13 +42,12 @@ class Transaction {
     Result<void> put(Table table, std::string_view key, std::string_view value);
     // Success also when it was not there: *erased tells.
     Result<bool> erase(Table table, std::string_view key);
-    // Writes everything and, unless the environment was opened with no_meta_sync, flushes all of it.
-    // With no_meta_sync the data is flushed and the last page that makes it visible is not: after a power cut
-    // this commit may be missing as a whole, until the next commit or Environment::sync().
-    // Fails with full before anything was written, with io when a write or the flush failed. Which of the two
-    // nobody can tell, and after a failed flush the kernel has dropped what it covered: the commit before
-    // must not be counted on, unless it was flushed already.
-    Result<void> commit();
+    // Writes and flushes, see Durable; where the environment was opened with no_meta_sync all are `later`.
+    // One that is `now` and has nothing to write says that what it saw is durable: it flushes if that is not
+    // so. Fails with full before anything was written, with io when a write or the flush failed. Which of the
+    // two nobody can tell, and after a failed flush the kernel has dropped what it covered: with no_meta_sync
+    // the commit before must not be counted on, unless it was flushed already.
+    Result<void> commit(Durable when = Durable::now);
 
     // Pages that are free for reuse. Costs about 0.1 ms for 1,000 free-list records.
     Result<std::uint64_t> free_pages() const;
@@ -59,6 +60,10 @@ class Transaction {
     friend class Environment;
     explicit Transaction(void* handle) : handle_(handle) {}
     void* handle_;
+    // Of one that writes:
+    Environment* environment_ = nullptr;
+    std::unique_lock<std::mutex> turn_;
+    bool wrote_ = false;
 };
 
 class Environment {
@@ -67,7 +72,7 @@ class Environment {
         std::filesystem::path folder;
         std::uint64_t map_bytes = 1u << 30;  // the file never grows beyond it
         unsigned tables = 0;                 // named databases
-        bool no_meta_sync = false;           // one flush a commit instead of two, see Transaction::commit
+        bool no_meta_sync = false;           // all commits are Durable::later, until sync()
         bool random_access = false;          // no read-ahead
     };
 
@@ -90,8 +95,12 @@ class Environment {
 
     Result<Transaction> begin_read() const;
     Result<Transaction> begin_write();
-    // Flushes; afterwards every commit that returned survives a power cut. An error must not be retried: the
-    // kernel may have dropped the pages. End the process.
+    // What is visible is durable when it returns; at no cost where it was. Fails with io; call it again then,
+    // or commit: it is as if it had never been called. Not with no_meta_sync.
+    Result<void> settle();
+    bool settled();  // nothing is left for it to do
+    // For no_meta_sync. Flushes; afterwards every commit that returned survives a power cut. An error must
+    // not be retried: the kernel may have dropped the pages. End the process.
     Result<void> sync();
 
     // Gives back what readers of killed processes still hold.
@@ -111,8 +120,17 @@ class Environment {
     std::uint64_t map_bytes() const noexcept { return map_bytes_; }
 
   private:
+    friend class Transaction;
     Environment() = default;
+    Result<void> commit(void* transaction, bool wrote, Durable when);
+    Result<void> settle_now();
+
     void* handle_ = nullptr;
+    std::mutex turn_;  // of the writer; guards what follows
+    bool no_meta_sync_ = false;
+    bool unsettled_ = true;  // the visible commit may not be durable; an earlier process may have left it
+    bool meta_in_doubt_ =
+        false;  // a flush that may have covered a meta page failed, perhaps an earlier process's
     int owner_fd_ = -1;
     std::uint64_t page_bytes_ = 4096;
     std::uint64_t map_bytes_ = 0;

@@ -172,14 +172,17 @@ Result<ErasurePage> Profiles::erasures(std::string_view after, std::size_t max) 
 
 // --- writes
 
-Result<std::vector<ProfileOutcome>> Profiles::apply(std::span<const ProfileChange> changes, UtcTime now) {
+Result<std::vector<ProfileOutcome>> Profiles::apply(std::span<const ProfileChange> changes, UtcTime now,
+                                                    Durable when) {
     TP_ASSERT(changes.size() <= changes_max);
-    auto outcomes = apply_once(changes, now, false);
+    auto outcomes = apply_once(changes, now, when, false);
     if (outcomes || outcomes.error().code != Errc::full) return outcomes;
     // The room that was reckoned with is not there: somebody leaves first.
-    if (const auto room = apply_once({}, now, true); !room) return room;
-    return apply_once(changes, now, false);
+    if (const auto room = apply_once({}, now, when, true); !room) return room;
+    return apply_once(changes, now, when, false);
 }
+
+Result<void> Profiles::settle() { return cache_.environment().settle(); }
 
 Result<bool> Profiles::crowded() const {
     Environment& environment = cache_.environment();
@@ -194,7 +197,7 @@ Result<bool> Profiles::crowded() const {
 }
 
 Result<std::vector<ProfileOutcome>> Profiles::apply_once(std::span<const ProfileChange> changes, UtcTime now,
-                                                         bool crowded_out) {
+                                                         Durable when, bool crowded_out) {
     const auto crowded_now = crowded();
     if (!crowded_now) return crowded_now.error();
     auto txn = cache_.environment().begin_write();
@@ -223,7 +226,7 @@ Result<std::vector<ProfileOutcome>> Profiles::apply_once(std::span<const Profile
     editing.forget_erasures(options_.erasures_max);
     editing.write_counts();
     if (const auto error = editing.error()) return *error;
-    if (const auto committed = txn->commit(); !committed) return committed.error();
+    if (const auto committed = txn->commit(when); !committed) return committed.error();
     counts_ = counts;
     publish(counts_, editing.evicted());
     return outcomes;

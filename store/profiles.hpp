@@ -9,7 +9,7 @@
 //   own and still lead to the survivor; only a document for which there was no room is missing then.
 //   An erased profile stays erased for every put of the version that was erased, or an older one, and its
 //   first 16 aliases say so, too, until somebody else lists them.
-//   What apply() has returned survives a power cut.
+//   What apply() has returned survives a power cut; with Durable::later, when settle() has returned.
 //   No id and no alias stands on the disk outside a sealed text.
 // Not promised
 //   A profile stays: above `bytes_max` those that were not read for longest leave. Which is the oldest is
@@ -38,6 +38,7 @@
 
 #include "gateway/core/clock.hpp"
 #include "gateway/core/result.hpp"
+#include "store/durable.hpp"
 #include "store/profile_rows.hpp"
 
 namespace touchpoint::store {
@@ -197,7 +198,10 @@ class Profiles {
 
     // One transaction; answers in the order of the changes. Fails with full, io or damaged; then nothing of
     // it is there. REQUIRES: changes.size() <= changes_max, each as large as the limits above allow.
-    Result<std::vector<ProfileOutcome>> apply(std::span<const ProfileChange> changes, UtcTime now);
+    Result<std::vector<ProfileOutcome>> apply(std::span<const ProfileChange> changes, UtcTime now,
+                                              Durable when = Durable::now);
+    // What apply() has returned is durable when this returns. Fails with io; then it may be called again.
+    Result<void> settle();
 
     // Profiles that the platform has not spoken of since `since` leave the cache, at most `max` in one
     // transaction, which looks at unheard_rows_a_commit rows. `place`: of the step before; empty: the first.
@@ -234,7 +238,7 @@ class Profiles {
     Result<bool> crowded() const;
     void touch(std::string_view key, UtcTime now);
     Result<std::vector<ProfileOutcome>> apply_once(std::span<const ProfileChange> changes, UtcTime now,
-                                                   bool crowded_out);
+                                                   Durable when, bool crowded_out);
     void publish(const Counts& counts, std::uint64_t evicted);
 
     Cache& cache_;

@@ -115,7 +115,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
     void go_on() {
         for (;;) {
             collect();
-            if (changes_->empty()) return end(json_response(body()));
+            if (changes_->empty()) return finish();
             if (erases_ && !events_erased()) return;
             if (!write()) return;
         }
@@ -173,7 +173,8 @@ class Batch : public std::enable_shared_from_this<Batch> {
     // False: the cache cannot be written; the lines before this are, and the answer would hide it.
     bool write() {
         const SteadyTime began = parts_.clock.steady();
-        const auto outcomes = write_changes(parts_, *changes_, parts_.clock.utc(), effects_);
+        const auto outcomes =
+            write_changes(parts_, *changes_, parts_.clock.utc(), store::Durable::later, effects_);
         if (!outcomes) return end(broken_off(not_written())), false;
         for (std::size_t i = 0; i < changes_->size(); ++i)
             results_[places_[i]] = line_of(entries_.list[places_[i]].place(), (*outcomes)[i]);
@@ -199,6 +200,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
         }
         return out + "]}\n";
     }
+    void finish() { end(parts_.profiles.settle() ? json_response(body()) : broken_off(not_written())); }
     void end(HttpResponse response) {
         reply_on_loop(parts_, std::move(effects_), std::move(response), reply_);
     }
@@ -277,8 +279,8 @@ class FeedLines {
         if (erases_ && !erase_events_now(parts_, changes_, erasure_patience)) return false;
         const SteadyTime began = parts_.clock.steady();
         const UtcTime now = parts_.clock.utc();
-        const auto outcomes =
-            write_changes(parts_, changes_, now < not_before_ ? not_before_ : now, effects_);
+        const auto outcomes = write_changes(parts_, changes_, now < not_before_ ? not_before_ : now,
+                                            store::Durable::later, effects_);
         if (!outcomes) return false;
         for (std::size_t i = 0; i < changes_.size(); ++i) {
             const ProfileOutcome& outcome = (*outcomes)[i];
@@ -336,7 +338,7 @@ void profile_batch(const ProfileParts& parts, const HttpRequest& request, const 
 uplink::LinesWritten write_feed_lines(const ProfileParts& parts, std::span<const std::string_view> lines,
                                       UtcTime not_before) {
     FeedLines work(parts, not_before);
-    const bool stored = work.take(lines);
+    const bool stored = work.take(lines) && parts.profiles.settle();
     hear_on_loop(parts, std::move(work.effects()));
     return {stored, work.refused(), work.why()};
 }

@@ -37,7 +37,8 @@ void write_one(const ProfileParts& parts, Make make, const Reply& reply) {
         erase_events_first(parts, changes, {}, [parts, changes, reply](const Result<void>& ready) {
             if (!ready) return reply_on_loop(parts, {}, not_erased(ready.error()), reply);
             Effects effects;
-            const auto outcomes = write_changes(parts, *changes, parts.clock.utc(), effects);
+            const auto outcomes =
+                write_changes(parts, *changes, parts.clock.utc(), store::Durable::now, effects);
             if (!outcomes) {
                 HttpResponse failed = effects.changed.empty() ? not_written() : not_forgotten();
                 return reply_on_loop(parts, std::move(effects), std::move(failed), reply);

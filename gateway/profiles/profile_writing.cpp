@@ -279,12 +279,15 @@ void Effects::note_changed(const ProfileParts& parts, const ProfileChange& chang
 
 Result<std::vector<ProfileOutcome>> write_changes(const ProfileParts& parts,
                                                   std::span<const ProfileChange> changes, UtcTime now,
-                                                  Effects& effects) {
+                                                  store::Durable when, Effects& effects) {
     // Before, so that nobody writes down meanwhile what the transaction takes off the disk.
     const std::vector<std::string> names = erased_names(changes);
     std::vector<std::vector<std::string>> links;
     if (!names.empty()) links = parts.forget(names);
-    auto outcomes = parts.profiles.apply(changes, now);
+    const bool erases = std::any_of(changes.begin(), changes.end(), [](const ProfileChange& change) {
+        return std::holds_alternative<store::ProfileErase>(change);
+    });
+    auto outcomes = parts.profiles.apply(changes, now, erases ? store::Durable::now : when);
     if (!outcomes) {
         // Whoever says it again means all of his names.
         for (const auto& link : links) parts.join(link);
@@ -306,9 +309,6 @@ Result<std::vector<ProfileOutcome>> write_changes(const ProfileParts& parts,
         effects.forgotten.begin() + static_cast<std::ptrdiff_t>(forgotten_before), effects.forgotten.end());
     // Again: an event may have come in between.
     if (!forgotten.empty()) parts.forget(forgotten);
-    const bool erases = std::any_of(changes.begin(), changes.end(), [](const ProfileChange& change) {
-        return std::holds_alternative<store::ProfileErase>(change);
-    });
     if (!erases) return outcomes;
     if (const auto kept = parts.keep_forgotten(); !kept) return kept.error();
     return outcomes;

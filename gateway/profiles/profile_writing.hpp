@@ -56,10 +56,11 @@ struct Effects {
 // One transaction, with what follows from it for what events have told of these persons; what loop is to hear
 // is added to `effects`. Fails as Profiles::apply does, and then nothing is written; or, when `effects` tells
 // of changes, because a picture of somebody erased cannot be taken off the disk: the same again does that.
-// REQUIRES: on the writer
+// With Durable::later whoever tells anybody of it calls Profiles::settle() before; an erasure is durable at
+// once. REQUIRES: on the writer
 Result<std::vector<store::ProfileOutcome>> write_changes(const ProfileParts& parts,
                                                          std::span<const store::ProfileChange> changes,
-                                                         UtcTime now, Effects& effects);
+                                                         UtcTime now, store::Durable when, Effects& effects);
 // On any thread. Loop hears a few at a time, and has its turn in between; `then`: on loop, behind the last.
 void hear_on_loop(const ProfileParts& parts, Effects effects, const std::function<void()>& then = {});
 void reply_on_loop(const ProfileParts& parts, Effects effects, HttpResponse response, const Reply& reply);

@@ -6,7 +6,8 @@
 //
 // read: a customer by chance, by his card; with --rate 0 each connection asks again as soon as it is
 // answered. With a rate the time counts from when the request was due, not from when a connection was free
-// for it. SIGTERM ends it early. Prints one JSON object. Exit 1 if a connection ends or an answer is not 2xx.
+// for it. SIGTERM ends it early; of a load SIGUSR1 makes a pause between two batches, which no figure counts,
+// and ends it. Prints one JSON object. Exit 1 if a connection ends or an answer is not 2xx.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -46,6 +47,7 @@ struct Options {
 };
 
 volatile std::sig_atomic_t ended = 0;
+volatile std::sig_atomic_t pauses = 0;  // how often SIGUSR1 came: each second one ends what the first began
 
 [[noreturn]] void give_up(const std::string& why) {
     std::fprintf(stderr, "bench_customers: %s\n", why.c_str());
@@ -120,8 +122,14 @@ void load(const Options& options) {
     const int fd = connected(options.port);
     std::vector<double> batches;
     std::uint64_t created = 0, sent = 0;
+    double paused_ms = 0;
     const auto began = Steady::now();
     while (sent < options.profiles && ended == 0) {
+        if (pauses % 2 != 0) {
+            const auto then = Steady::now();
+            while (pauses % 2 != 0 && ended == 0) ::usleep(1000);
+            paused_ms += ms_since(then);
+        }
         std::string body;
         for (int line = 0; line < options.lines && sent < options.profiles; ++line)
             body += line_of(sent++, options.bytes) + '\n';
@@ -137,7 +145,7 @@ void load(const Options& options) {
              at = answer.find("\"status\":201", at + 1))
             ++created;
     }
-    const double seconds = ms_since(began) / 1000;
+    const double seconds = (ms_since(began) - paused_ms) / 1000;
     ::close(fd);
     std::sort(batches.begin(), batches.end());
     std::printf(
@@ -272,6 +280,7 @@ int main(int argc, char** argv) {
     reading->add_option("--seed", options.seed);
     CLI11_PARSE(app, argc, argv);
     std::signal(SIGTERM, [](int) { ended = 1; });
+    std::signal(SIGUSR1, [](int) { pauses = pauses + 1; });
     if (app.got_subcommand(loading))
         load(options);
     else

@@ -82,48 +82,72 @@ def sealing(size):
                   sealing_us=statistics.median(run[part] for run in runs), row_bytes=runs[0]["row_bytes"])
 
 
+def pause(load, shop):
+    load.send_signal(signal.SIGUSR1)
+
+    def nothing_comes():
+        held = shop.metric("touchpoint_profiles")
+        time.sleep(1)
+        return shop.metric("touchpoint_profiles") == held
+    wait_for("the load pauses", nothing_comes, 60)
+
+
 def bulk_load(size, shop):
+    """What the machine does otherwise changes by the minute: what was measured beside the load is compared with what was
+    measured just before and just after, while the load made a pause."""
     seeds = iter(range(1, 1_000_000))
 
-    def receipts(commits):
+    def one():
+        """p99 in ms: of a commit, and of a till's receipt."""
         before = shop.histogram(COMMITS)
         got = shop.load(1000 * size.slice_seconds, rate=1000, kinds="pos,kiosk,beacon", connections=30, receipts=True,
                         seed=next(seeds))
         if got["receipts"] < got["events"] // 3 - 30:  # of the tills, whose turn comes each third time
             raise Failed(f"{got['receipts']} receipts for {got['events']} events, a third of them sales")
-        commits.append(p99_between(before, shop.histogram(COMMITS)) * 1000)
-        return got["p99_ms"]
+        return p99_between(before, shop.histogram(COMMITS)) * 1000, got["p99_ms"]
 
-    receipts([])  # devices are known, the file is filled ahead
+    one()  # devices are known, the file is filled ahead
     idle = shop.gateway.rss_anon()
-    commits_alone, commits_beside = [], []
-    alone = [receipts(commits_alone) for _ in range(2)]
-    beside = []
+    alone = [one()]
+    beside = []  # alone[i], beside[i], alone[i + 1]
     with Memory(shop) as memory:
         load = customers(size, "load", "--port", shop.platform_http_port, "--profiles", size.profiles, "--bytes",
                          PROFILE_BYTES)
         try:
             while load.poll() is None:
-                beside.append(receipts(commits_beside))
+                together = []
+                while len(together) < size.slices_beside and load.poll() is None:
+                    together.append(one())
+                if load.poll() is not None and (beside or len(together) > 1):
+                    together.pop()  # the load ended in the middle of it
+                if not together:
+                    break
+                beside.append(together)
+                if load.poll() is None:
+                    pause(load, shop)
+                alone.append(one())
+                load.send_signal(signal.SIGUSR1)
             loaded = answer_of(load)
         finally:
             load.kill()
             load.wait()
-    alone += [receipts(commits_alone) for _ in range(2)]
-    if len(beside) > 1:
-        beside.pop()  # the load ended in the middle of it
-        commits_beside.pop()
+
+    def compared(which):
+        """The ratios, and what they were made of."""
+        with_it = [statistics.median(pair[which] for pair in together) for together in beside]
+        without = [(before[which] + after[which]) / 2 for before, after in zip(alone, alone[1:])]
+        ratios = [a / b for a, b in zip(with_it, without)]
+        return ratios, {"alone_ms": round(statistics.median(without), 3), "beside_ms": round(statistics.median(with_it), 3),
+                        "worst_slice_ms": round(max(pair[which] for together in beside for pair in together), 3),
+                        "slices": sum(map(len, beside)), **spread(ratios)}
     held = shop.metric("touchpoint_profiles")
     if loaded["created"] != size.profiles or held != size.profiles:
         raise Failed(f"{size.profiles} profiles were sent, {loaded['created']} created, {held:.0f} are held")
+    ratios, made_of = compared(0)
     yield row("h", f"commit p99 at 1,000 events/s while {size.profiles} profiles are loaded, over alone",
-              statistics.median(commits_beside) / statistics.median(commits_alone), "ratio", most=2,
-              alone_ms=round(statistics.median(commits_alone), 3), beside_ms=round(statistics.median(commits_beside), 3),
-              worst_slice_ms=round(max(commits_beside), 3), **{f"alone_{k}": v for k, v in spread(commits_alone).items()})
-    yield row("h", "receipt p99 of the same, over alone",
-              statistics.median(beside) / statistics.median(alone), "ratio", slices=len(beside),
-              alone_ms=statistics.median(alone), beside_ms=statistics.median(beside), worst_slice_ms=max(beside),
-              **{f"alone_{k}": v for k, v in spread(alone).items()})
+              statistics.median(ratios), "ratio", most=2, **made_of)
+    ratios, made_of = compared(1)
+    yield row("h", "receipt p99 of the same, over alone", statistics.median(ratios), "ratio", **made_of)
     yield row("h", "profiles loaded beside them", loaded["per_s"], "profiles/s", batch_p50_ms=loaded["batch_p50_ms"],
               batch_p99_ms=loaded["batch_p99_ms"], seconds=loaded["seconds"])
     yield row("h", "room that a profile of 2 KB takes, as profiles.bytes counts it",

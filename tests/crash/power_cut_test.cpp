@@ -3,17 +3,14 @@
 //
 // Not covered: a disk that loses what it said it had flushed.
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 
 #include "gateway/core/log.hpp"
 #include "store/chunk.hpp"
+#include "tests/crash/in_child.hpp"
 #include "tests/crash/power_cut.hpp"
 #include "tests/crash/verdict.hpp"
 #include "tests/support/process.hpp"
@@ -23,7 +20,6 @@ namespace touchpoint::tests {
 namespace {
 
 constexpr int bad_states_shown = 3;
-constexpr unsigned child_seconds_max = 30;
 
 std::filesystem::path fast_folder() {
     return std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
@@ -43,51 +39,12 @@ class Bench {
     }
 
     std::vector<std::string> look(std::size_t cut, const FileState& file) {
-        place(file);
-        int pipe[2];
-        if (::pipe(pipe) != 0) return {"no pipe"};
-        const pid_t child = ::fork();
-        if (child == 0) {
-            ::alarm(child_seconds_max);
-            ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC),
-                   STDERR_FILENO);  // what is said here is expected
-            std::string said;
-            for (const std::string& one : broken_promises(day_, cut, folder_, *cache_)) said += one + "\n";
-            said += ".";  // the end: the child came to one
-            const ssize_t written = ::write(pipe[1], said.data(), said.size());
-            ::_exit(written == static_cast<ssize_t>(said.size()) ? 0 : 1);
-        }
-        ::close(pipe[1]);
-        std::string said;
-        char buffer[4096];
-        for (ssize_t n = 0; (n = ::read(pipe[0], buffer, sizeof buffer)) > 0;)
-            said.append(buffer, static_cast<std::size_t>(n));
-        ::close(pipe[0]);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        std::vector<std::string> broken;
-        for (std::size_t at = 0, end = 0; (end = said.find('\n', at)) != std::string::npos; at = end + 1)
-            broken.push_back(said.substr(at, end - at));
-        if (!said.ends_with("."))
-            broken.push_back(WIFSIGNALED(status) ? "crashed: signal " + std::to_string(WTERMSIG(status))
-                                                 : "crashed");
-        return broken;
+        place(file, folder_ / "events");
+        std::filesystem::remove(folder_ / "events.last-known");
+        return in_child([&] { return broken_promises(day_, cut, folder_, *cache_); });
     }
 
   private:
-    void place(const FileState& file) {
-        const std::filesystem::path events = folder_ / "events";
-        std::filesystem::create_directories(events);
-        std::filesystem::remove(events / "lock.mdb");
-        std::filesystem::remove(folder_ / "events.last-known");
-        const int fd = ::open((events / "data.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        EXPECT_EQ(::ftruncate(fd, 0), 0);  // nothing of an earlier child
-        EXPECT_EQ(::pwrite(fd, file.bytes.data(), file.bytes.size(), 0),
-                  static_cast<ssize_t>(file.bytes.size()));
-        EXPECT_EQ(::ftruncate(fd, static_cast<off_t>(file.length)), 0);
-        ::close(fd);
-    }
-
     const RecordedDay& day_;
     std::filesystem::path folder_;
     std::unique_ptr<store::Cache> cache_;

@@ -9,6 +9,7 @@
 
 #include "config/mappings.hpp"
 #include "gateway/profiles/profile_batch.hpp"
+#include "store/environment.hpp"
 #include "tests/gateway/profile_shop.hpp"
 #include "tests/support/wait.hpp"
 #include "tests/uplink/feed_platform.hpp"
@@ -179,6 +180,44 @@ TEST_F(ProfileFeedShopTest, ErasuresThatFollowOnEachOtherGoTogether) {
     constexpr int together = static_cast<int>(gateway::LoadPace::changes_alone);
     EXPECT_EQ(erasures, (100 + together - 1) / together);
     EXPECT_EQ(profiles_->stats().erasures, 100u);
+}
+
+// Whoever is told counts on it; what comes before that is flushed once a transaction and not twice.
+TEST_F(ProfileFeedShopTest, ManyChangesAreDurableWhenTheyAreToldAndNotEachByItself) {
+    auto own = parts();
+    int transactions = 0, durable = 0;
+    own.came = [&](const std::vector<std::string>&) {
+        ++transactions;
+        if (cache_->environment().settled()) ++durable;
+    };
+    std::string body;
+    for (int i = 0; i < 40; ++i)
+        body += R"({"op":"put","id":"c-)" + std::to_string(i) + "\",\"version\":1}\n";
+    body += "no line\n";  // the last one is not written
+    std::vector<std::string_view> lines;
+    for (std::size_t at = 0, end = 0; (end = body.find('\n', at)) != std::string::npos; at = end + 1)
+        lines.push_back(std::string_view(body).substr(at, end - at));
+    EXPECT_TRUE(gateway::write_feed_lines(own, lines, {}).stored);
+    EXPECT_TRUE(cache_->environment().settled());
+    EXPECT_GE(transactions, 3);
+    EXPECT_EQ(durable, 0);
+
+    gateway::HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/profiles/batch";
+    for (std::size_t at = 0; (at = body.find(":1}", at)) != std::string::npos;) body[at + 1] = '2';
+    request.body = body;
+    transactions = 0;
+    std::promise<std::pair<unsigned, bool>> told;
+    const auto routes = gateway::profile_routes(own);
+    loop_.on_loop([&] {
+        routes.front().handler(request, [&](const gateway::HttpResponse& r) {
+            told.set_value({r.status, cache_->environment().settled()});
+        });
+    });
+    EXPECT_EQ(told.get_future().get(), std::pair(200u, true));
+    EXPECT_GE(transactions, 3);
+    EXPECT_EQ(durable, 0);
 }
 
 // Loop has devices and tills to answer.
