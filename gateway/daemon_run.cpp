@@ -272,6 +272,7 @@ Snapshot Daemon::Impl::snapshot() const {
     picture.uptime = housekeeping_->uptime();
     picture.clock_trusted = clock_.trusted();
     picture.store_failed = failed_;
+    picture.cache_failed = cache_->failed();
     picture.cache_replaced = cache_->replaced();
     picture.cache_used_bytes = cache_->used_bytes();
     picture.vault_limit_bytes = cache_->limit_bytes();

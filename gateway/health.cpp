@@ -80,6 +80,14 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
              "receipts meanwhile.",
              "look at the disk: dmesg --level=err,warn; replace the card if it reports errors",
              "journalctl -u touchpoint -n 50"});
+    if (s.cache_failed)
+        out.push_back(
+            {"cache-failed", "", Severity::error, "the disk refused a write of profiles or identities",
+             "Events are complete. Touchpoints get no profiles, and identities wait, until the gateway "
+             "starts again: by itself ten minutes after its last start.",
+             "look at the disk: dmesg --level=err,warn; replace the card if it reports errors; to "
+             "start again now: systemctl restart touchpoint",
+             "journalctl -u touchpoint -n 50"});
     const std::uint64_t used = used_percent(s.store);
     const std::string room = spoken_bytes(s.store.live_bytes) + " of " + spoken_bytes(s.store.limit_bytes) +
                              " (" + std::to_string(used) + " %) hold " + counted(held(s.store), "event") +

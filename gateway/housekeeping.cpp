@@ -26,6 +26,7 @@ Housekeeping::Housekeeping(Parts parts, std::chrono::seconds heartbeat)
 void Housekeeping::tick(SteadyTime now) {
     submit_untaken();
     watch_clock(now);
+    watch_cache(now);
     beat(now);
     write_registry(now);
     say_status(now);
@@ -93,6 +94,11 @@ void Housekeeping::watch_clock(SteadyTime now) {
     if (step < clock_step_min && -step < clock_step_min) return;
     log::info("gateway", "the clock was set", {{"step_ms", step.count()}});
     submit(parts_.events.clock_stepped(utc, step));
+}
+
+void Housekeeping::watch_cache(SteadyTime now) {
+    if (parts_.cache.failed() && now - started_ >= cache_restart_after)
+        parts_.restart("the disk refused a flush of the cache");
 }
 
 void Housekeeping::beat(SteadyTime now) {

@@ -33,6 +33,10 @@ class Housekeeping {
     // The watchdog is fed by the loops: the reader must have answered and the committer have moved within
     // this.
     static constexpr std::chrono::seconds loops_stuck_after{30};
+    // A cache that the disk refused a flush is opened again by a new start, which holds up receipts for a
+    // second: not before this, so that a disk that is broken in one place does not end one start after the
+    // other.
+    static constexpr std::chrono::minutes cache_restart_after{10};
     // Events that a full store did not take and that nothing says again; about 500 bytes each.
     static constexpr std::size_t untaken_max = 1'000;
 
@@ -51,6 +55,7 @@ class Housekeeping {
         // The retained status to the broker; false: the link is not open, or does not take it now.
         std::function<bool(const std::string& status)> publish_status;
         std::function<std::string()> status_line;  // for systemctl status
+        std::function<void(const std::string& why)> restart;
     };
 
     Housekeeping(Parts parts, std::chrono::seconds heartbeat);
@@ -81,6 +86,7 @@ class Housekeeping {
 
   private:
     void watch_clock(SteadyTime now);
+    void watch_cache(SteadyTime now);
     void beat(SteadyTime now);
     void write_registry(SteadyTime now);
     void say_status(SteadyTime now);

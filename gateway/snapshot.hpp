@@ -56,6 +56,7 @@ struct Snapshot {
     std::chrono::milliseconds uptime{};  // steady: a clock that was set does not change it
     bool clock_trusted = false;
     bool store_failed = false;            // the disk refused a write or flush: the daemon is about to end
+    bool cache_failed = false;            // the disk refused a flush of it: a new start is due
     bool cache_replaced = false;          // damaged at this start: identities and devices were lost
     std::uint64_t cache_used_bytes = 0;   // identities and devices
     std::uint64_t vault_limit_bytes = 0;  // of these: from here on no identities are taken

@@ -11,6 +11,7 @@ namespace touchpoint::store {
 
 Cache::Cache() = default;
 Cache::~Cache() = default;
+bool Cache::failed() const noexcept { return environment_->failed(); }
 
 Result<void> Cache::open_tables() {
     auto txn = environment_->begin_write();

@@ -53,6 +53,8 @@ class Cache {
     ~Cache();
 
     bool replaced() const noexcept { return replaced_; }
+    // The disk refused a flush: nothing can be read or written until it is opened again. Any thread.
+    bool failed() const noexcept;
 
     // The vault. put is durable when it returns; putting the same again changes nothing, and writes nothing:
     // rows come here by commits that are durable at once.

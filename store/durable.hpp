@@ -7,7 +7,7 @@ namespace touchpoint::store {
 // with all that came behind it.
 enum class Durable {
     now,    // when it returns: two flushes, one of the data and one of the page that makes it visible
-    later,  // with the next one that is `now`, or with Environment::settle(): one flush
+    later,  // with the next one of either kind, or with Environment::settle(): one flush
 };
 
 }  // namespace touchpoint::store

@@ -91,8 +91,8 @@ void flush_folder(const std::filesystem::path& folder) {
 
 bool is_damage(int rc) { return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND; }
 
-// An earlier process may have ended because the flush of a meta page failed. The kernel says so once, and
-// then takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is,
+// The flush of a meta page may have failed, here or in an earlier process. The kernel says so once, and then
+// takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is,
 // it is to be flushed again. LMDB keeps its meta page in the first sector of the file's first two pages.
 Result<void> write_meta_pages_again(int fd, std::uint64_t page_bytes) {
     char sector[512];
@@ -296,12 +296,9 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     self->page_bytes_ = stat.ms_psize;
     self->no_meta_sync_ = options.no_meta_sync;
     self->meta_in_doubt_ = !options.no_meta_sync;
-    if (options.no_meta_sync) {
-        int fd = -1;
-        mdb_env_get_fd(handle, &fd);
-        if (const auto written = write_meta_pages_again(fd, self->page_bytes_); !written)
+    if (options.no_meta_sync)
+        if (const auto written = write_meta_pages_again(self->file(), self->page_bytes_); !written)
             return written.error();
-    }
     self->drop_dead_readers();
     std::error_code ignored;
     const auto size = std::filesystem::file_size(options.folder / "data.mdb", ignored);
@@ -332,23 +329,24 @@ Environment::~Environment() {
 
 Result<Transaction> Environment::begin_read() const {
     MDB_txn* handle = nullptr;
-    if (const int rc = mdb_txn_begin(env(handle_), nullptr, MDB_RDONLY, &handle); rc != 0)
+    if (const int rc = mdb_txn_begin(env(handle_), nullptr, MDB_RDONLY, &handle); rc != 0) {
+        if (rc == MDB_PANIC) failed_ = true;
         return error(rc, "read");
+    }
     return Transaction(handle);
 }
 
 Result<Transaction> Environment::begin_write() {
     std::unique_lock turn(turn_);
-    if (meta_in_doubt_) {
-        // Else the flush of this commit would not cover the page of the one before, whose pages the next one
-        // writes over.
-        int fd = -1;
-        mdb_env_get_fd(env(handle_), &fd);
-        if (const auto written = write_meta_pages_again(fd, page_bytes_); !written) return written.error();
-        meta_in_doubt_ = false;
-    }
+    // Else the flush of this commit would not cover the page of the one before, whose pages the next one
+    // writes over.
+    if (meta_in_doubt_)
+        if (const auto settled = settle_now(); !settled) return settled.error();
     MDB_txn* handle = nullptr;
-    if (const int rc = mdb_txn_begin(env(handle_), nullptr, 0, &handle); rc != 0) return error(rc, "write");
+    if (const int rc = mdb_txn_begin(env(handle_), nullptr, 0, &handle); rc != 0) {
+        if (rc == MDB_PANIC) failed_ = true;
+        return error(rc, "write");
+    }
     Transaction transaction(handle);
     transaction.environment_ = this;
     transaction.turn_ = std::move(turn);
@@ -362,9 +360,11 @@ Result<void> Environment::commit(void* transaction, bool wrote, Durable when) {
     // LMDB looks at it while it commits, which only one does at a time.
     if (!no_meta_sync_) mdb_env_set_flags(env(handle_), MDB_NOMETASYNC, later ? 1 : 0);
     if (const int rc = mdb_txn_commit(txn(transaction)); rc != 0) {
-        meta_in_doubt_ = !no_meta_sync_;
         Error why = error(rc, "commit");
-        if (rc > 0) why.code = Errc::io;  // of the system, not of LMDB: it may come from the flush
+        if (rc > 0) {  // of the system, not of LMDB: it may come from the flush
+            why.code = Errc::io;
+            if (!no_meta_sync_) doubt_meta_pages();
+        }
         return why;
     }
     if (later) return {};
@@ -380,22 +380,38 @@ Result<void> Environment::settle() {
 
 bool Environment::settled() {
     const std::lock_guard turn(turn_);
-    return !unsettled_;
+    return !unsettled_ && !meta_in_doubt_;
 }
 
-// Of everything visible the data was flushed by its commit; what is missing is a meta page.
+// Of everything visible the data was flushed by its commit; what is missing is a meta page. Both are written
+// only where that is needed: a sector that a power cut breaks while it is written is one of two then.
 // REQUIRES: the turn
 Result<void> Environment::settle_now() {
-    if (!unsettled_) return {};
-    int fd = -1;
-    mdb_env_get_fd(env(handle_), &fd);
-    if (const auto written = write_meta_pages_again(fd, page_bytes_); !written) return written.error();
+    if (!unsettled_ && !meta_in_doubt_) return {};
+    if (meta_in_doubt_)
+        if (const auto written = write_meta_pages_again(file(), page_bytes_); !written)
+            return written.error();
     if (const auto flushed = sync(); !flushed) {
-        meta_in_doubt_ = true;
+        doubt_meta_pages();
+        failed_ = true;
         return flushed.error();
     }
     unsettled_ = meta_in_doubt_ = false;
     return {};
+}
+
+// At once, too: until then the kernel may give up the page and read it again from the disk, as it was.
+// REQUIRES: the turn
+void Environment::doubt_meta_pages() {
+    meta_in_doubt_ = true;
+    if (const auto written = write_meta_pages_again(file(), page_bytes_); !written)
+        log::warning("store", "a meta page cannot be written", {{"why", written.error().context}});
+}
+
+int Environment::file() const {
+    int fd = -1;
+    mdb_env_get_fd(env(handle_), &fd);
+    return fd;
 }
 
 Result<void> Environment::sync() {
@@ -422,8 +438,7 @@ Result<void> Environment::fill_ahead(std::uint64_t bytes) {
     const std::uint64_t wanted = std::min(used + bytes, map_bytes_);
     if (filled_bytes_ >= wanted) return {};
     const std::uint64_t target = std::min(std::max(wanted, filled_bytes_ + step), map_bytes_);
-    int fd = -1;
-    mdb_env_get_fd(env(handle_), &fd);
+    const int fd = file();
     static const std::vector<char> zeros(1u << 20);
     std::uint64_t at = std::max(used, filled_bytes_);
     while (at < target) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -94,11 +95,16 @@ class Environment {
     Environment& operator=(const Environment&) = delete;
 
     Result<Transaction> begin_read() const;
+    // These three: not while this thread has a transaction that writes.
     Result<Transaction> begin_write();
-    // What is visible is durable when it returns; at no cost where it was. Fails with io; call it again then,
-    // or commit: it is as if it had never been called. Not with no_meta_sync.
+    // What is visible is durable when it returns; at no cost where it was. Fails with io; it may be called
+    // again. Not with no_meta_sync.
     Result<void> settle();
     bool settled();  // nothing is left for it to do
+    // Only opening it again heals it: LMDB does nothing any more once a meta page could not be written. A
+    // flush that failed is told twice, by each of the two descriptors that LMDB has, so the next commit that
+    // is `now` ends like that. Any thread.
+    bool failed() const noexcept { return failed_; }
     // For no_meta_sync. Flushes; afterwards every commit that returned survives a power cut. An error must
     // not be retried: the kernel may have dropped the pages. End the process.
     Result<void> sync();
@@ -124,13 +130,16 @@ class Environment {
     Environment() = default;
     Result<void> commit(void* transaction, bool wrote, Durable when);
     Result<void> settle_now();
+    void doubt_meta_pages();
+    int file() const;
 
     void* handle_ = nullptr;
     std::mutex turn_;  // of the writer; guards what follows
     bool no_meta_sync_ = false;
-    bool unsettled_ = true;  // the visible commit may not be durable; an earlier process may have left it
-    bool meta_in_doubt_ =
-        false;  // a flush that may have covered a meta page failed, perhaps an earlier process's
+    bool unsettled_ = false;  // the visible commit may not be durable
+    // A flush that failed may have covered a meta page. Of what an earlier process left nobody knows.
+    bool meta_in_doubt_ = false;
+    mutable std::atomic<bool> failed_{false};
     int owner_fd_ = -1;
     std::uint64_t page_bytes_ = 4096;
     std::uint64_t map_bytes_ = 0;

@@ -170,7 +170,7 @@ class Batch : public std::enable_shared_from_this<Batch> {
         }
     }
 
-    // False: the cache cannot be written; the lines before this are, and the answer would hide it.
+    // False: the cache cannot be written; the lines before this are visible, and the answer would hide it.
     bool write() {
         const SteadyTime began = parts_.clock.steady();
         const auto outcomes =

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace touchpoint::tests {
 namespace {
@@ -24,6 +25,7 @@ std::string watched_path;
 std::vector<DiskOp> ops;
 std::chrono::microseconds flush_cost_of_watched{};
 std::function<int(const DiskOp&)> refusal;
+bool still_to_be_told = false;  // a flush that failed, by the O_DSYNC descriptor
 
 bool is_watched(int fd) {
     if (!watching.load(std::memory_order_acquire)) return false;
@@ -39,7 +41,10 @@ bool refused(const DiskOp& op) {
     const std::lock_guard lock(mutex);
     const int why = refusal ? refusal(op) : 0;
     if (why == 0) return false;
-    if (op.kind == DiskOp::Kind::flush) ops.push_back({DiskOp::Kind::lost, 0, 0, {}});
+    if (op.kind == DiskOp::Kind::flush) {
+        ops.push_back({DiskOp::Kind::lost, 0, 0, {}});
+        still_to_be_told = true;
+    }
     errno = why;
     return true;
 }
@@ -72,8 +77,11 @@ ssize_t note_write(int fd, const iovec* parts, int count, long offset, ssize_t r
         op.data.clear();
     }
     const std::lock_guard lock(mutex);
+    const bool through = op.kind == DiskOp::Kind::written_through;
     ops.push_back(std::move(op));
-    return result;
+    if (!through || !std::exchange(still_to_be_told, false)) return result;
+    errno = EIO;
+    return -1;
 }
 
 int flush(long call, int fd) {
@@ -108,7 +116,13 @@ void Recorder::watch(const std::filesystem::path& file, std::chrono::microsecond
     flush_cost_of_watched = flush_cost;
     ops.clear();
     refusal = nullptr;
+    still_to_be_told = false;
     watching = true;
+}
+
+void Recorder::opened_again() {
+    const std::lock_guard lock(mutex);
+    still_to_be_told = false;
 }
 
 void Recorder::refuse(std::function<int(const DiskOp&)> why) {

@@ -38,8 +38,11 @@ class Recorder {
     // How many operations were noted. What is observed at position n was there before operation n.
     static std::size_t position();
     // Is asked before each write and flush (its data is left out): 0, or the errno with which it fails with
-    // nothing done. Called by one thread at a time; must not write. Ends with stop() and watch().
+    // nothing done. Called by one thread at a time; must not write. Ends with stop() and watch(). As with
+    // Linux, which tells it once for each descriptor, the next write by an O_DSYNC one is done and says EIO.
     static void refuse(std::function<int(const DiskOp&)> why);
+    // A new descriptor knows nothing of a flush that failed before.
+    static void opened_again();
     // What was noted so far; the watch goes on.
     static std::vector<DiskOp> noted();
     static std::vector<DiskOp> stop();

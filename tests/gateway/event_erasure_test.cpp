@@ -119,6 +119,17 @@ TEST_F(EventErasureTest, WhereTheDiskHasNoRoomItIsRefusedInTime) {
     EXPECT_EQ(store_->stats().erased_persons, 0U);
 }
 
+// Else what is found of him later would be told to nobody for ever.
+TEST_F(EventErasureTest, WhatTheStoreRefusesHasEnded) {
+    const std::string no_pseudonym(65, 'x');
+    erase(no_pseudonym);
+    ASSERT_TRUE(answered());
+    ASSERT_FALSE(*answer_);
+    EXPECT_EQ(answer_->error().code, Errc::invalid_argument);
+    EXPECT_EQ(forgotten_, no_pseudonym);
+    EXPECT_EQ(open_, 0);
+}
+
 TEST_F(EventErasureTest, WhatWaitsAtAStopIsRefused) {
     came_ = 100;
     erase("p1_a");

@@ -71,6 +71,13 @@ TEST(HealthTest, AStoreThatTakesNothingIsFullWhateverItsPercentage) {
     EXPECT_EQ(readyz(s).body, "{\"ready\":false,\"reasons\":[\"store-full\",\"intake-paused\"]}\n");
 }
 
+TEST(HealthTest, ACacheWhoseFlushFailedSaysThatANewStartFollows) {
+    Snapshot s = healthy();
+    s.cache_failed = true;
+    ASSERT_THAT(codes(s), ElementsAre("cache-failed"));
+    EXPECT_THAT(conditions(s).front().effect, HasSubstr("by itself ten minutes after its last start"));
+}
+
 TEST(HealthTest, WhatHealsByItselfIsShownOnlyWhenItLasts) {
     Snapshot s = healthy();
     s.link.connected = false;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "store/event_reader.hpp"
+#include "tests/support/broken_file.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/support/wait.hpp"
 
@@ -43,7 +44,8 @@ class HousekeepingTest : public testing::Test {
         housekeeping_.emplace(
             Housekeeping::Parts{loop_, clock_, *store_, *journal_, *cache_, reader_, registry_, events_,
                                 [](std::string_view) { return std::string("\"state\":\"online\""); },
-                                [](const std::string&) { return true; }, [] { return std::string("fine"); }},
+                                [](const std::string&) { return true; }, [] { return std::string("fine"); },
+                                [this](const std::string&) { ++restarts_; }},
             std::chrono::seconds(300));
         // No committer runs yet: this one fills the store.
         housekeeping_->submit(events_.stopping(clock_.utc(), std::chrono::seconds(1)));
@@ -79,6 +81,7 @@ class HousekeepingTest : public testing::Test {
     std::unique_ptr<store::EventStore> store_;
     std::unique_ptr<store::Journal> journal_;
     std::optional<Housekeeping> housekeeping_;
+    int restarts_ = 0;
     store::Worker reader_{"reader"};  // its jobs speak to it
     devices::Registry registry_;
     gateway::GatewayEvents events_{"gw-1", "s1", UlidMaker([] { return std::uint64_t{5}; })};
@@ -104,6 +107,18 @@ TEST_F(HousekeepingTest, SoManyMergesWaitAndWhatIsGivenUpIsCounted) {
     EXPECT_EQ(housekeeping_->given_up(), 2u);
     housekeeping_->submit(events_.stopping(clock_.utc(), std::chrono::seconds(1)));  // does not wait
     EXPECT_EQ(housekeeping_->untaken(), Housekeeping::untaken_max);
+}
+
+TEST_F(HousekeepingTest, ACacheWhoseFlushFailedIsOpenedByANewStartButNotByOneAfterTheOther) {
+    break_file(folder_.path() / "cache" / "data.mdb", Descriptors::through);  // a meta page
+    EXPECT_FALSE(cache_->put_devices(std::vector<std::pair<std::string, std::string>>{{"till/t1", "{}"}}));
+    EXPECT_FALSE(cache_->devices());
+    EXPECT_TRUE(cache_->failed());
+    housekeeping_->tick(clock_.steady());
+    EXPECT_EQ(restarts_, 0);
+    clock_.advance(Housekeeping::cache_restart_after);
+    housekeeping_->tick(clock_.steady());
+    EXPECT_EQ(restarts_, 1);
 }
 
 TEST_F(HousekeepingTest, OfAnErasedPersonNoMergeIsToldAfterwards) {

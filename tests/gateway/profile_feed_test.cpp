@@ -11,6 +11,7 @@
 #include "gateway/profiles/profile_batch.hpp"
 #include "store/environment.hpp"
 #include "tests/gateway/profile_shop.hpp"
+#include "tests/support/broken_file.hpp"
 #include "tests/support/wait.hpp"
 #include "tests/uplink/feed_platform.hpp"
 #include "uplink/profile_feed.hpp"
@@ -218,6 +219,28 @@ TEST_F(ProfileFeedShopTest, ManyChangesAreDurableWhenTheyAreToldAndNotEachByItse
     EXPECT_EQ(told.get_future().get(), std::pair(200u, true));
     EXPECT_GE(transactions, 3);
     EXPECT_EQ(durable, 0);
+}
+
+TEST_F(ProfileFeedShopTest, WhatIsNotDurableIsNotToldToBeWritten) {
+    auto own = parts();
+    own.came = [&](const std::vector<std::string>&) {
+        break_file(folder_.path() / "cache" / "data.mdb", Descriptors::others);
+    };
+    const std::string line = R"({"op":"put","id":"c-1","version":1})";
+    gateway::HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/profiles/batch";
+    request.body = line + "\n";
+    std::promise<unsigned> told;
+    const auto routes = gateway::profile_routes(own);
+    loop_.on_loop([&] {
+        routes.front().handler(request, [&](const gateway::HttpResponse& r) { told.set_value(r.status); });
+    });
+    EXPECT_EQ(told.get_future().get(), 503u);
+    EXPECT_TRUE(cache_->failed());
+    own.came = [](const std::vector<std::string>&) {};
+    const std::string_view same = line;
+    EXPECT_FALSE(gateway::write_feed_lines(own, {&same, 1}, {}).stored);
 }
 
 // Loop has devices and tills to answer.
