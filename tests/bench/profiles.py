@@ -140,60 +140,7 @@ def bulk_load(size, shop):
         return statistics.median(with_it) / statistics.median(without), {
             "alone_ms": round(statistics.median(without), 3), "beside_ms": round(statistics.median(with_it), 3),
             "worst_slice_ms": round(max(with_it), 3), "slices": len(with_it), **spread(near)}
-    held = shop.metric("touchpoint_profiles")
-        time.sleep(1)
-        return shop.metric("touchpoint_profiles") == held
-    wait_for("the load pauses", nothing_comes, 60)
 
-
-def bulk_load(size, shop):
-    """What the machine does otherwise changes by the minute: what was measured beside the load is compared with what was
-    measured just before and just after, while the load made a pause."""
-    seeds = iter(range(1, 1_000_000))
-
-    def one():
-        """p99 in ms: of a commit, and of a till's receipt."""
-        before = shop.histogram(COMMITS)
-        got = shop.load(1000 * size.slice_seconds, rate=1000, kinds="pos,kiosk,beacon", connections=30, receipts=True,
-                        seed=next(seeds))
-        if got["receipts"] < got["events"] // 3 - 30:  # of the tills, whose turn comes each third time
-            raise Failed(f"{got['receipts']} receipts for {got['events']} events, a third of them sales")
-        return p99_between(before, shop.histogram(COMMITS)) * 1000, got["p99_ms"]
-
-    one()  # devices are known, the file is filled ahead
-    idle = shop.gateway.rss_anon()
-    alone = [one()]
-    beside = []  # alone[i], beside[i], alone[i + 1]
-    with Memory(shop) as memory:
-        load = customers(size, "load", "--port", shop.platform_http_port, "--profiles", size.profiles, "--bytes",
-                         PROFILE_BYTES)
-        try:
-            while load.poll() is None:
-                together = []
-                while len(together) < size.slices_beside and load.poll() is None:
-                    together.append(one())
-                if load.poll() is not None and (beside or len(together) > 1):
-                    together.pop()  # the load ended in the middle of it
-                if not together:
-                    break
-                beside.append(together)
-                if load.poll() is None:
-                    pause(load, shop)
-                alone.append(one())
-                load.send_signal(signal.SIGUSR1)
-            loaded = answer_of(load)
-        finally:
-            load.kill()
-            load.wait()
-
-    def compared(which):
-        """The ratios, and what they were made of."""
-        with_it = [statistics.median(pair[which] for pair in together) for together in beside]
-        without = [(before[which] + after[which]) / 2 for before, after in zip(alone, alone[1:])]
-        ratios = [a / b for a, b in zip(with_it, without)]
-        return ratios, {"alone_ms": round(statistics.median(without), 3), "beside_ms": round(statistics.median(with_it), 3),
-                        "worst_slice_ms": round(max(pair[which] for together in beside for pair in together), 3),
-                        "slices": sum(map(len, beside)), **spread(ratios)}
     held = shop.metric("touchpoint_profiles")
     if loaded["created"] != size.profiles or held != size.profiles:
         raise Failed(f"{size.profiles} profiles were sent, {loaded['created']} created, {held:.0f} are held")
