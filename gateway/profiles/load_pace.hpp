@@ -4,9 +4,10 @@
 // do with each other. So while events come a transaction is short, and the disk is left alone as long as it
 // took. Measured beside 1,000 events/s with 30,000 to 60,000 profiles held (tests/bench h): p99 of a
 // commit 1.3 to 1.5 times that without with 2 changes in a transaction, 1.8 to 2.2 with 4, 2.4 with 8, 3.7
-// to 4.1 with 16; with a million held and 2 changes 2.2. Where the flush alone takes long a few more changes
-// make it little longer, and each one alone would take for ever: there are as many as go with what
-// transactions take.
+// to 4.1 with 16; with a million held and 2 changes 2.2. That was with two flushes a transaction; since there
+// is one (docs/decisions/0008), on a machine where a commit takes four times as long: 1.4 with 60,000
+// held, 1.5 with a million. Where the flush alone takes long a few more changes make it little longer, and
+// each one alone would take for ever: there are as many as go with what transactions take.
 //
 // Threads: none; time is an argument.
 #pragma once
