@@ -146,7 +146,7 @@ Result<void> Daemon::Impl::open_devices() {
                 const std::string topic = devices::Topic{devices::TopicRole::gateway_status, {}, {}}.build();
                 return link_policy_->open() && link_->publish(topic, status, 1, true);
             },
-            [this] { return status_line(snapshot()); }, [this](const std::string& why) { failed(why); }},
+            [this] { return status_line(snapshot()); }, [this] { asio::post(loop_, [this] { stop(); }); }},
         settings_.gateway.heartbeat);
     devices::MqttLink::Handlers handlers;
     handlers.connected = [this](bool) {

@@ -83,8 +83,9 @@ void add_store(const Snapshot& s, std::vector<Condition>& out) {
     if (s.cache_failed)
         out.push_back(
             {"cache-failed", "", Severity::error, "the disk refused a write of profiles or identities",
-             "Events are complete. Touchpoints get no profiles, and identities wait, until the gateway "
-             "starts again: by itself ten minutes after its last start.",
+             "Events are complete. Touchpoints get no profiles, and raw identifiers of customers who are new "
+             "since then are lost, until the gateway starts again: by itself ten minutes after its last "
+             "start.",
              "look at the disk: dmesg --level=err,warn; replace the card if it reports errors; to "
              "start again now: systemctl restart touchpoint",
              "journalctl -u touchpoint -n 50"});

@@ -97,8 +97,11 @@ void Housekeeping::watch_clock(SteadyTime now) {
 }
 
 void Housekeeping::watch_cache(SteadyTime now) {
-    if (parts_.cache.failed() && now - started_ >= cache_restart_after)
-        parts_.restart("the disk refused a flush of the cache");
+    if (restart_asked_ || !parts_.cache.failed() || now - started_ < cache_restart_after) return;
+    restart_asked_ = true;
+    log::error("gateway", "the disk refused a flush of the cache: stopping, only a new start opens it again",
+               {{"identities_lost", parts_.store.stats().identities_waiting}});
+    parts_.restart_for_cache();
 }
 
 void Housekeeping::beat(SteadyTime now) {

@@ -33,8 +33,8 @@ class Housekeeping {
     // The watchdog is fed by the loops: the reader must have answered and the committer have moved within
     // this.
     static constexpr std::chrono::seconds loops_stuck_after{30};
-    // A cache that the disk refused a flush is opened again by a new start, which holds up receipts for a
-    // second: not before this, so that a disk that is broken in one place does not end one start after the
+    // A cache that the disk refused a flush is opened again by a new start, which holds up receipts for some
+    // seconds: not before this, so that a disk that is broken in one place does not end one start after the
     // other.
     static constexpr std::chrono::minutes cache_restart_after{10};
     // Events that a full store did not take and that nothing says again; about 500 bytes each.
@@ -55,7 +55,7 @@ class Housekeeping {
         // The retained status to the broker; false: the link is not open, or does not take it now.
         std::function<bool(const std::string& status)> publish_status;
         std::function<std::string()> status_line;  // for systemctl status
-        std::function<void(const std::string& why)> restart;
+        std::function<void()> restart_for_cache;   // once; it may take its time
     };
 
     Housekeeping(Parts parts, std::chrono::seconds heartbeat);
@@ -107,6 +107,7 @@ class Housekeeping {
     SteadyTime committer_moved_;
     SteadyTime reader_answered_;
     bool reader_asked_ = false;
+    bool restart_asked_ = false;
     std::deque<Event> untaken_;
     std::uint64_t given_up_ = 0;
     std::uint64_t given_up_said_ = 0;

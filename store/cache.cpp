@@ -28,7 +28,9 @@ Result<void> Cache::open_tables() {
           std::pair("touched", &tables_.touched), std::pair("erasures", &tables_.erasures),
           std::pair("profile_counts", &tables_.profile_counts), std::pair("pictures", &tables_.pictures)})
         if (const auto opened = open(name, *out); !opened) return opened;
-    return txn->commit();
+    // Where they are there already nothing is written: a disk that takes nothing for the cache must not keep
+    // the events from starting.
+    return txn->commit(Durable::later);
 }
 
 Result<std::unique_ptr<Cache>> Cache::open(Options options) {
@@ -103,7 +105,7 @@ Result<void> Cache::commit(Transaction& txn) {
 Result<void> Cache::put_identities(std::span<const Identity> identities) {
     const auto nothing_new = all_known(identities);
     if (!nothing_new) return nothing_new.error();
-    if (*nothing_new) return {};
+    if (*nothing_new) return environment_->in_doubt() ? environment_->settle() : Result<void>();
     if (used_bytes() >= bytes_max_) {
         measure();  // an erasure of profiles may have made room
         if (used_bytes() >= bytes_max_) return fail(Errc::full, "the identity vault is full");

@@ -248,8 +248,12 @@ Result<std::uint64_t> Transaction::pages(Table table) const {
 
 Result<Table> Transaction::open_table(const std::string& name) {
     MDB_dbi table = 0;
-    const int rc = name.empty() ? mdb_dbi_open(txn(handle_), nullptr, 0, &table)
-                                : mdb_dbi_open(txn(handle_), name.c_str(), MDB_CREATE, &table);
+    const char* const known_as = name.empty() ? nullptr : name.c_str();
+    int rc = mdb_dbi_open(txn(handle_), known_as, 0, &table);
+    if (rc == MDB_NOTFOUND) {
+        wrote_ = true;
+        rc = mdb_dbi_open(txn(handle_), known_as, MDB_CREATE, &table);
+    }
     if (rc != 0) return error(rc, "open table");
     return table;
 }
@@ -338,10 +342,6 @@ Result<Transaction> Environment::begin_read() const {
 
 Result<Transaction> Environment::begin_write() {
     std::unique_lock turn(turn_);
-    // Else the flush of this commit would not cover the page of the one before, whose pages the next one
-    // writes over.
-    if (meta_in_doubt_)
-        if (const auto settled = settle_now(); !settled) return settled.error();
     MDB_txn* handle = nullptr;
     if (const int rc = mdb_txn_begin(env(handle_), nullptr, 0, &handle); rc != 0) {
         if (rc == MDB_PANIC) failed_ = true;
@@ -356,6 +356,13 @@ Result<Transaction> Environment::begin_write() {
 // REQUIRES: the turn
 Result<void> Environment::commit(void* transaction, bool wrote, Durable when) {
     const bool later = no_meta_sync_ || when == Durable::later;
+    // Before anything is written, which LMDB does only when it commits: it writes over pages that a meta page
+    // which was lost still leads to.
+    if (wrote && meta_in_doubt_)
+        if (const auto settled = settle_now(); !settled) {
+            mdb_txn_abort(txn(transaction));
+            return settled.error();
+        }
     if (later && wrote) unsettled_ = true;
     // LMDB looks at it while it commits, which only one does at a time.
     if (!no_meta_sync_) mdb_env_set_flags(env(handle_), MDB_NOMETASYNC, later ? 1 : 0);
@@ -390,13 +397,14 @@ Result<void> Environment::settle_now() {
     if (!unsettled_ && !meta_in_doubt_) return {};
     if (meta_in_doubt_)
         if (const auto written = write_meta_pages_again(file(), page_bytes_); !written)
-            return written.error();
+            return fail(Errc::io, folder_.string() + ": " + written.error().context);
     if (const auto flushed = sync(); !flushed) {
         doubt_meta_pages();
         failed_ = true;
         return flushed.error();
     }
-    unsettled_ = meta_in_doubt_ = false;
+    unsettled_ = false;
+    meta_in_doubt_ = false;
     return {};
 }
 
@@ -405,7 +413,8 @@ Result<void> Environment::settle_now() {
 void Environment::doubt_meta_pages() {
     meta_in_doubt_ = true;
     if (const auto written = write_meta_pages_again(file(), page_bytes_); !written)
-        log::warning("store", "a meta page cannot be written", {{"why", written.error().context}});
+        log::warning("store", "a meta page cannot be written",
+                     {{"folder", folder_.string()}, {"why", written.error().context}});
 }
 
 int Environment::file() const {
@@ -416,7 +425,7 @@ int Environment::file() const {
 
 Result<void> Environment::sync() {
     if (const int rc = mdb_env_sync(env(handle_), 1); rc != 0)
-        return fail(Errc::io, std::string("flush: ") + mdb_strerror(rc));
+        return fail(Errc::io, "flush of " + folder_.string() + ": " + mdb_strerror(rc));
     return {};
 }
 

@@ -101,6 +101,9 @@ class Environment {
     // again. Not with no_meta_sync.
     Result<void> settle();
     bool settled();  // nothing is left for it to do
+    // Whether what was durable may not be: a flush failed, or this is a start, which knows nothing of those
+    // before. Ends with the next commit that writes, or settle(). Any thread.
+    bool in_doubt() const noexcept { return meta_in_doubt_; }
     // Only opening it again heals it: LMDB does nothing any more once a meta page could not be written. A
     // flush that failed is told twice, by each of the two descriptors that LMDB has, so the next commit that
     // is `now` ends like that. Any thread.
@@ -138,7 +141,7 @@ class Environment {
     bool no_meta_sync_ = false;
     bool unsettled_ = false;  // the visible commit may not be durable
     // A flush that failed may have covered a meta page. Of what an earlier process left nobody knows.
-    bool meta_in_doubt_ = false;
+    std::atomic<bool> meta_in_doubt_{false};
     mutable std::atomic<bool> failed_{false};
     int owner_fd_ = -1;
     std::uint64_t page_bytes_ = 4096;

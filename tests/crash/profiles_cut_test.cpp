@@ -138,9 +138,9 @@ class Loading {
                 if (desk_->profiles->apply({&again, 1}, now)) tell(std::move(loaded));
                 return;
             }
-            case 3:  // killed; what the next start finds there it may count on
+            case 3:  // killed
                 open();
-                tell(std::move(loaded));
+                if (desk_->profiles->settle()) tell(std::move(loaded));
                 return;
             case 1: {
                 const store::ProfileChange one = put();
@@ -256,6 +256,29 @@ void expect_nothing_told_is_lost(Kind kind) {
 TEST(PowerCut, TakesNothingOfProfilesThatAnybodyWasTold) { expect_nothing_told_is_lost(healthy); }
 
 TEST(PowerCut, TakesNothingOfProfilesAlsoWhereFlushesFail) { expect_nothing_told_is_lost(failing); }
+
+// It holds nothing that events need: they start without it.
+TEST(CacheOnABrokenDisk, OpensAndCanBeRead) {
+    log::set_level(static_cast<log::Level>(2));
+    const TempFolder folder(fast_folder());
+    const store::ProfileChange put = store::ProfilePut{"c-1", 1, {}, {}, text_of(1), {}};
+    {
+        Desk desk(folder.path());
+        ASSERT_TRUE(desk.profiles && desk.profiles->apply({&put, 1}, now));
+    }
+    Recorder::watch(folder.path() / "cache" / "data.mdb", no_flush_cost);
+    Recorder::refuse([](const DiskOp&) { return EIO; });
+    {
+        Desk desk(folder.path());
+        ASSERT_TRUE(desk.profiles);
+        EXPECT_FALSE(desk.cache->replaced());
+        EXPECT_FALSE(desk.profiles->apply({&put, 1}, now));
+        EXPECT_FALSE(desk.profiles->settle());
+        const auto look = desk.profiles->by_id("c-1", now);
+        EXPECT_TRUE(look && look->kind == store::ProfileLook::Kind::found);
+    }
+    Recorder::stop();
+}
 
 // What proves that the tests above see anything.
 TEST(PowerCut, WithoutFlushesProfilesAreFoundBroken) {

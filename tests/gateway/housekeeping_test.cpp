@@ -45,7 +45,7 @@ class HousekeepingTest : public testing::Test {
             Housekeeping::Parts{loop_, clock_, *store_, *journal_, *cache_, reader_, registry_, events_,
                                 [](std::string_view) { return std::string("\"state\":\"online\""); },
                                 [](const std::string&) { return true; }, [] { return std::string("fine"); },
-                                [this](const std::string&) { ++restarts_; }},
+                                [this] { ++restarts_; }},
             std::chrono::seconds(300));
         // No committer runs yet: this one fills the store.
         housekeeping_->submit(events_.stopping(clock_.utc(), std::chrono::seconds(1)));
@@ -117,6 +117,7 @@ TEST_F(HousekeepingTest, ACacheWhoseFlushFailedIsOpenedByANewStartButNotByOneAft
     housekeeping_->tick(clock_.steady());
     EXPECT_EQ(restarts_, 0);
     clock_.advance(Housekeeping::cache_restart_after);
+    housekeeping_->tick(clock_.steady());
     housekeeping_->tick(clock_.steady());
     EXPECT_EQ(restarts_, 1);
 }
