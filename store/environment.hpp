@@ -46,8 +46,8 @@ class Transaction {
     // Writes and flushes, see Durable; where the environment was opened with no_meta_sync all are `later`.
     // One that is `now` and has nothing to write says that what it saw is durable: it flushes if that is not
     // so. Fails with full before anything was written, with io when a write or the flush failed. Which of the
-    // two nobody can tell, and after a failed flush the kernel has dropped what it covered: with no_meta_sync
-    // the commit before must not be counted on, unless it was flushed already.
+    // two nobody can tell, and after a failed flush the kernel has dropped what it covered: a commit before
+    // that was `later` must not be counted on, unless it was settled already.
     Result<void> commit(Durable when = Durable::now);
 
     // Pages that are free for reuse. Costs about 0.1 ms for 1,000 free-list records.

@@ -48,4 +48,18 @@ void place(const FileState& file, const std::filesystem::path& folder) {
     ::close(fd);
 }
 
+Found examine(const std::vector<DiskOp>& ops, const CutPlan& plan,
+              const std::function<std::vector<std::string>(std::size_t cut, const FileState& file)>& broken) {
+    Found found;
+    found.states = cut_power(ops, plan, [&](std::size_t cut, const FileState& file) {
+        const std::vector<std::string> promises = broken(cut, file);
+        if (promises.empty()) return true;
+        found.text +=
+            "  cut after operation " + std::to_string(cut) + " of " + std::to_string(ops.size()) + "\n";
+        for (const std::string& one : promises) found.text += "    broken promise: " + one + "\n";
+        return ++found.bad < bad_states_shown;
+    });
+    return found;
+}
+
 }  // namespace touchpoint::tests

@@ -19,8 +19,6 @@
 namespace touchpoint::tests {
 namespace {
 
-constexpr int bad_states_shown = 3;
-
 std::filesystem::path fast_folder() {
     return std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
 }
@@ -50,25 +48,11 @@ class Bench {
     std::unique_ptr<store::Cache> cache_;
 };
 
-struct Found {
-    std::size_t states = 0;
-    int bad = 0;
-    std::string text;
-};
-
 Found examine(const RecordedDay& day, const CutPlan& plan) {
     const TempFolder folder(fast_folder());
     Bench bench(day, folder.path());
-    Found found;
-    found.states = cut_power(day.ops, plan, [&](std::size_t cut, const FileState& file) {
-        const std::vector<std::string> broken = bench.look(cut, file);
-        if (broken.empty()) return true;
-        found.text +=
-            "  cut after operation " + std::to_string(cut) + " of " + std::to_string(day.ops.size()) + "\n";
-        for (const std::string& one : broken) found.text += "    broken promise: " + one + "\n";
-        return ++found.bad < bad_states_shown;
-    });
-    return found;
+    return examine(day.ops, plan,
+                   [&](std::size_t cut, const FileState& file) { return bench.look(cut, file); });
 }
 
 RecordedDay a_day() {

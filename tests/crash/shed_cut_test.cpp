@@ -1,10 +1,7 @@
 // The power is cut while a store at its bound sheds: what a reader was told of a gap stays a gap, the streams
 // that are never shed are whole, and a transaction that was lost has neither gap nor hole.
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <iostream>
@@ -16,6 +13,7 @@
 
 #include "gateway/core/log.hpp"
 #include "store/event_reader.hpp"
+#include "tests/crash/in_child.hpp"
 #include "tests/crash/power_cut.hpp"
 #include "tests/crash/recorder.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -162,37 +160,14 @@ std::string look(const Day& day, std::size_t cut, const std::filesystem::path& f
 
 std::string look_in_a_child(const Day& day, std::size_t cut, const FileState& file,
                             const std::filesystem::path& folder, store::Cache& cache) {
-    const std::filesystem::path data = folder / "events" / "data.mdb";
-    std::filesystem::create_directories(data.parent_path());
-    std::filesystem::remove(folder / "events" / "lock.mdb");
+    place(file, folder / "events");
     std::filesystem::remove(folder / "events.last-known");
-    {
-        const int fd = ::open(data.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        EXPECT_EQ(::pwrite(fd, file.bytes.data(), file.bytes.size(), 0),
-                  static_cast<ssize_t>(file.bytes.size()));
-        EXPECT_EQ(::ftruncate(fd, static_cast<off_t>(file.length)), 0);
-        ::close(fd);
-    }
-    int pipe[2];
-    if (::pipe(pipe) != 0) return "no pipe";
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(30);
-        const std::string said = look(day, cut, folder, cache) + ".";
-        const ssize_t written = ::write(pipe[1], said.data(), said.size());
-        ::_exit(written == static_cast<ssize_t>(said.size()) ? 0 : 1);
-    }
-    ::close(pipe[1]);
-    std::string said;
-    char buffer[1024];
-    for (ssize_t n = 0; (n = ::read(pipe[0], buffer, sizeof buffer)) > 0;)
-        said.append(buffer, static_cast<std::size_t>(n));
-    ::close(pipe[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (!said.ends_with(".")) return "crashed";
-    said.pop_back();
-    return said;
+    const auto said = in_child([&]() -> std::vector<std::string> {
+        std::string broken = look(day, cut, folder, cache);
+        if (broken.empty()) return {};
+        return {std::move(broken)};
+    });
+    return said.empty() ? "" : said.front();
 }
 
 TEST(PowerCut, TakesNothingThatAnybodyWasToldOfAGap) {
