@@ -395,7 +395,7 @@ void add_rest(const Snapshot& s, std::vector<Condition>& out) {
     if (s.intake.rejected != 0)
         out.push_back({"rejected", "", Severity::info,
                        counted(s.intake.rejected, "message") + " broke a rule since the start",
-                       "They are in quarantine; their devices were told.",
+                       "They are in quarantine; devices that their topics name were told.",
                        "show them to who wrote the device", "touchpoint quarantine list"});
     for (const std::string& warning : s.config_warnings)
         out.push_back({"configuration", "", Severity::info, warning,

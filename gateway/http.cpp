@@ -218,7 +218,7 @@ const Route* find_route(const std::vector<Route>& routes, HttpRequest& request, 
     if (allow.empty()) {
         refusal = problem(404, "not-found", "there is nothing under this path");
     } else {
-        refusal = problem(405, "method-not-allowed", "this path takes " + allow);
+        refusal = problem(405, "method-not-allowed", "on this listener this path takes " + allow);
         refusal.headers.emplace_back("Allow", allow);
     }
     return nullptr;

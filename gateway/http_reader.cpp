@@ -143,6 +143,13 @@ bool HttpReader::check_fields() {
         return refuse(501, "not-implemented", "no Transfer-Encoding but chunked is known here");
     if (message.version() == 11 && message.count(http::field::host) == 0)
         return refuse(400, "bad-request", "there is no Host");
+    const auto codings = message.equal_range(http::field::content_encoding);
+    for (auto coding = codings.first; coding != codings.second; ++coding) {
+        if (beast::iequals(coding->value(), "identity")) continue;
+        refuse(415, "unsupported-media-type", "no Content-Encoding is known here; send the body as it is");
+        refusal.headers.emplace_back("Accept-Encoding", "identity");
+        return false;
+    }
     const auto expect = message[http::field::expect];
     if (!expect.empty() && !beast::iequals(expect, "100-continue"))
         return refuse(417, "expectation-failed", "only 100-continue can be expected here");

@@ -3,7 +3,8 @@
 //
 // Promised
 //   One deadline (HttpLimits::read) from a request's first byte to its last. Every size has a bound. Refused
-//   are: two Content-Length, Content-Length beside Transfer-Encoding, any coding but "chunked", folded header
+//   are: two Content-Length, Content-Length beside Transfer-Encoding, any coding but "chunked", any
+//   Content-Encoding but "identity" (415), folded header
 //   lines, bare line feeds and control characters, a second Host, Authorization or Content-Type, a target
 //   that is no path in UTF-8. Trailers of a chunked body are read and thrown away: they are no header. What
 //   the client sent ahead (pipelining) stays for the next request.

@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 START_S = 30  # longest wait for a program to be ready
 DRAIN_S = 120  # longest wait for the last events at the end
+CUSTOMER, CARD = "c-1", "card:29001"  # no card of the simulated shop
 
 
 class Failed(Exception):
@@ -53,8 +54,8 @@ def free_ports(count):
     raise Failed("no port is free")
 
 
-def get(url, body=None):
-    request = urllib.request.Request(url, data=body, method="POST" if body else "GET",
+def get(url, body=None, method=None):
+    request = urllib.request.Request(url, data=body, method=method or ("POST" if body else "GET"),
                                      headers={"Content-Type": "application/json"} if body else {})
     with urllib.request.urlopen(request, timeout=2) as answer:
         return answer.read().decode()
@@ -76,7 +77,7 @@ class Demo:
         self.folder = folder
         self.options = options
         self.processes = []
-        self.broker_port, self.http_port, self.platform_port = free_ports(3)
+        self.broker_port, self.http_port, self.platform_port, self.profiles_port = free_ports(4)
         self.platform = f"http://127.0.0.1:{self.platform_port}"
         self.ledger = folder / "ledger.ndjson"
         self.events = folder / "events.ndjson"
@@ -137,6 +138,7 @@ class Demo:
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker_port}"\n'
             f'[store]\npath = "{self.folder}/data"\njournal_path = "{self.folder}/journal"\n'
             f'[http.local]\nlisten = "127.0.0.1:{self.http_port}"\n'
+            f'[http.platform]\nlisten = "127.0.0.1:{self.profiles_port}"\n'
             f'[control]\nsocket = "{self.folder}/control.sock"\n'
             f'[[uplink.push]]\nname = "platform"\nurl = "{self.platform}/events"\n'
             # A demonstration has no five minutes for the longest pause between tries.
@@ -149,6 +151,29 @@ class Demo:
         self.start("simulate", BUILD / "gateway/command/touchpoint", "simulate", "--url",
                    f"mqtt://127.0.0.1:{self.broker_port}", "--rate", self.options.rate, "--devices",
                    self.options.devices, "--ledger", self.ledger, *duration)
+
+    def know_a_customer(self):
+        """The platform puts a profile into the store, and a till reads it by the customer's card."""
+        name = f"http://127.0.0.1:{self.profiles_port}/v1/profiles/{CUSTOMER}"
+        try:
+            get(name, json.dumps({"version": 1, "aliases": [CARD], "traits": {"tier": "gold"}}).encode(), "PUT")
+            began = time.monotonic()
+            profile = json.loads(get(f"http://127.0.0.1:{self.http_port}/v1/profiles/{CARD}"))
+        except (OSError, ValueError) as error:
+            raise Failed(f"the till does not know the customer ({error})") from error
+        took_ms = (time.monotonic() - began) * 1000
+        if profile.get("id") != CUSTOMER:
+            raise Failed(f"the till was told of somebody else: {profile}")
+        print(f"a till knows {CARD} as {profile['id']}, read in {took_ms:.1f} ms", flush=True)
+
+    def print_what_to_try(self):
+        local = f"http://127.0.0.1:{self.http_port}"
+        print(f"""folder {self.folder}; metrics {local}/metrics; broker mqtt://127.0.0.1:{self.broker_port}
+In another terminal, while this runs:
+  {BUILD.relative_to(ROOT)}/gateway/command/touchpoint --config {self.folder}/touchpoint.toml status
+  curl '{local}/v1/events?device=kiosk/k7&event=search' -d '{{"customer":"{CARD}","query":"oat milk"}}'
+  curl {local}/v1/profiles/{CARD}
+  curl -X PUT http://127.0.0.1:{self.profiles_port}/v1/profiles/c-2 -d '{{"version":1,"aliases":["card:29002"]}}'""", flush=True)
 
     def set_uplink(self, down):
         try:
@@ -268,8 +293,8 @@ def main():
     status = 1
     try:
         demo.start_all()
-        print(f"folder {folder}; metrics http://127.0.0.1:{demo.http_port}/metrics; "
-              f"broker mqtt://127.0.0.1:{demo.broker_port}")
+        demo.print_what_to_try()
+        demo.know_a_customer()
         try:
             began = demo.run()
         except Interrupted:

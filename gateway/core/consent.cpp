@@ -1,6 +1,7 @@
 #include "gateway/core/consent.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "gateway/core/json_slice.hpp"
 
@@ -8,13 +9,41 @@ namespace touchpoint {
 
 namespace {
 
-std::string known_purpose(std::string text) {
-    std::string lower = text;
+bool known(std::string_view text) {
+    return std::find(purpose_names.begin(), purpose_names.end(), text) != purpose_names.end();
+}
+
+std::string lower_case(std::string_view text) {
+    std::string lower(text);
     for (char& c : lower)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return lower;
+}
+
+std::string known_purpose(std::string text) {
+    std::string lower = lower_case(text);
     if (lower == "personalization") return "personalisation";
-    const bool known = std::find(purpose_names.begin(), purpose_names.end(), lower) != purpose_names.end();
-    return known ? lower : text;
+    return known(lower) ? lower : text;
+}
+
+// Another letter, one more, one less, or two that changed places.
+bool one_letter_apart(std::string_view a, std::string_view b) {
+    if (a.size() < b.size()) std::swap(a, b);
+    const auto differ = std::mismatch(b.begin(), b.end(), a.begin());
+    const auto at = static_cast<std::size_t>(differ.first - b.begin());
+    const std::string_view left = a.substr(at);
+    const std::string_view right = b.substr(at);
+    if (a.size() == b.size() + 1) return left.substr(1) == right;
+    if (a.size() != b.size() || left.empty()) return false;
+    if (left.substr(1) == right.substr(1)) return true;
+    return left.size() > 1 && left[0] == right[1] && left[1] == right[0] && left.substr(2) == right.substr(2);
+}
+
+bool misspelled(std::string_view purpose) {
+    if (known(purpose)) return false;
+    const std::string lower = lower_case(purpose);
+    return std::any_of(purpose_names.begin(), purpose_names.end(),
+                       [&](std::string_view name) { return one_letter_apart(lower, name); });
 }
 
 }  // namespace
@@ -64,6 +93,11 @@ std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data) 
         change.purposes.push_back(known_purpose(json_unescape(item)));
         if (change.purposes.back().empty() || change.purposes.back().size() > purpose_bytes_max)
             return bad_purpose;
+        if (misspelled(change.purposes.back()))
+            return ConsentMistake{
+                "purpose",
+                "this looks like operation, analytics, personalisation or marketing with a letter "
+                "wrong; nobody would obey it"};
     }
     if (const auto until = json_find(members, "until"); until && *until != "null") {
         if (is_string(*until)) change.until = parse_rfc3339(json_unescape(*until));

@@ -40,7 +40,9 @@ struct ConsentMistake {
 };
 
 // `data`: a JSON object, or anything else. A purpose of purpose_names is known in capitals, too, and
-// with an American z: that nobody obeys a refusal of "Personalization" helps nobody.
+// with an American z: that nobody obeys a refusal of "Personalization" helps nobody. One that a letter is
+// wrong in (another, one more, one less, two that changed places) is a mistake: it would decide nothing, and
+// whoever wrote it believes that it does.
 std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data);
 
 }  // namespace touchpoint

@@ -434,6 +434,8 @@ Read<store::ProfileUnmerge> profile_unmerge(std::string_view body, std::string_v
 
 Read<store::ProfileChange> profile_line(std::string_view line, const devices::Pseudonymiser& pseudonymiser,
                                         std::size_t* left_out) {
+    if (is_array(devices::json_trim(line)) && !devices::validate_json(line))
+        return Mistake{"a line must be a JSON object; of a list, put each item on a line of its own"};
     const auto members = object_members(line, "a line");
     if (!members) return members.error();
     const auto id = id_in(*members, pseudonymiser);

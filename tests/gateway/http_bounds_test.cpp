@@ -149,6 +149,10 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"TooManyFields", many_fields(), 431},
         Hostile{"AHeaderTooLarge",
                 "GET /hello HTTP/1.1\r\nHost: x\r\nX: " + std::string(9000, 'x') + "\r\n\r\n", 431},
+        Hostile{"ACompressedBody", post + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 415},
+        Hostile{"ABodyCompressedTwice",
+                post + "Content-Encoding: identity\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\nabc",
+                415},
         Hostile{"AnotherExpectation", post + "Expect: miracles\r\nContent-Length: 3\r\n\r\nabc", 417}),
     [](const auto& one) { return std::string(one.param.name); });
 

@@ -170,6 +170,8 @@ TEST_F(ProfileDocumentTest, LinesOfABatchNameWhatIsToBeDone) {
                   .text,
               "card:1");
     EXPECT_FALSE(profile_line(R"({"op":"burn","id":"c-1"})", names));
+    EXPECT_THAT(profile_line(R"([{"op":"put"}])", names).error().words,
+                HasSubstr("each item on a line of its own"));
     EXPECT_FALSE(profile_line(R"({"op":"put","version":1})", names));
     EXPECT_FALSE(profile_line(R"({"op":"merge","id":"c-1","from":[]})", names));
     EXPECT_THAT(

@@ -109,6 +109,8 @@ TEST_F(ProfileRoutesTest, AnErasedProfileIs410AndItsReferenceIsListed) {
     EXPECT_EQ(ask("PUT", "/v1/profiles/c-1", jane).status, 410) << "a late one";
     EXPECT_EQ(ask("PATCH", "/v1/profiles/c-1", R"({"version":50})").status, 410);
     EXPECT_THAT(ask("DELETE", "/v1/profiles/c-9").body, HasSubstr("\"version\":null"));
+    EXPECT_THAT(ask("PUT", "/v1/profiles/c-9", jane).body,
+                AllOf(HasSubstr("\"status\":410"), HasSubstr("none brings it back")));
     EXPECT_EQ(ask("DELETE", "/v1/profiles/c-9", R"({"aliases":["card:9"]})").status, 200);
     loop_.on_loop([&] { forgotten = forgotten_; });
     EXPECT_EQ(forgotten.back(), names_.pseudonym({"card", "9"}));
