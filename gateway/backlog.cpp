@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/json_words.hpp"
 #include "gateway/snapshot.hpp"
 
 namespace touchpoint::gateway {
@@ -17,8 +18,6 @@ namespace json = boost::json;
 
 constexpr double window_seconds_min = 5;  // of a rate: shorter ones say what one commit did
 
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
-json::value when(UtcTime time) { return time.ms == 0 ? json::value(nullptr) : json::value(to_rfc3339(time)); }
 // Whole numbers: a fraction of an event an hour is not known.
 json::value rounded(std::optional<double> value) {
     return value ? json::value(std::llround(*value)) : json::value(nullptr);

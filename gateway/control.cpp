@@ -8,15 +8,13 @@
 #include <utility>
 
 #include "gateway/health.hpp"
+#include "gateway/json_words.hpp"
 #include "gateway/metrics.hpp"
 
 namespace touchpoint::gateway {
 namespace {
 
 namespace json = boost::json;
-
-json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
-json::value when(UtcTime time) { return time.ms == 0 ? json::value(nullptr) : json::value(to_rfc3339(time)); }
 
 template <class T>
 json::object per_stream(const PerStream<T>& values) {

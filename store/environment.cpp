@@ -94,9 +94,9 @@ bool is_damage(int rc) { return rc == MDB_INVALID || rc == MDB_CORRUPTED || rc =
 // The flush of a meta page may have failed, here or in an earlier process. The kernel says so once, and then
 // takes the page in memory for written: a flush of ours would succeed and do nothing. Written as it is,
 // it is to be flushed again. LMDB keeps its meta page in the first sector of the file's first two pages.
-Result<void> write_meta_pages_again(int fd, std::uint64_t page_bytes) {
+Result<void> write_meta_pages_again(int fd, std::uint64_t second_page_at) {
     char sector[512];
-    for (const std::uint64_t at : {std::uint64_t{0}, page_bytes}) {
+    for (const std::uint64_t at : {std::uint64_t{0}, second_page_at}) {
         const auto offset = static_cast<off_t>(at);
         if (::pread(fd, sector, sizeof sector, offset) != sizeof sector ||
             ::pwrite(fd, sector, sizeof sector, offset) != sizeof sector)

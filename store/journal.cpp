@@ -171,7 +171,7 @@ Result<void> read_exactly(int fd, std::vector<char>& into, std::uint64_t offset,
     return {};
 }
 
-std::string hex(std::uint64_t a, std::uint64_t b) {
+std::string hex_of(std::uint64_t a, std::uint64_t b) {
     constexpr char digits[] = "0123456789abcdef";
     std::string text(32, '0');
     for (int i = 0; i < 16; ++i) {
@@ -265,8 +265,8 @@ Result<std::unique_ptr<Journal>> Journal::open(Options options,
     if (anew) {
         if (::ftruncate(self->fd_, page) != 0) return fail(Errc::io, error_text(path, "begin anew"));
         // The place in the file and the boot decide little; the id must differ from every earlier one.
-        const std::string id = hex(random, XXH3_64bits_withSeed(self->options_.boot_id.data(),
-                                                                self->options_.boot_id.size(), random));
+        const std::string id = hex_of(random, XXH3_64bits_withSeed(self->options_.boot_id.data(),
+                                                                   self->options_.boot_id.size(), random));
         std::memset(static_cast<void*>(&header), 0, sizeof header);
         std::memcpy(header.id, id.data(), id.size());
         header.cut = first_frame;

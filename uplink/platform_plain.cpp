@@ -1,5 +1,3 @@
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include "uplink/platform_stream.hpp"
@@ -9,7 +7,6 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-constexpr auto as_values = asio::as_tuple(asio::use_awaitable);
 
 class PlainStream final : public PlatformStream {
   public:

@@ -6,9 +6,11 @@
 
 #include <array>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/error_code.hpp>
 #include <memory>
 #include <string>
@@ -17,6 +19,9 @@
 #include "gateway/core/result.hpp"
 
 namespace touchpoint::uplink {
+
+// co_await gives the error and the size; nothing is thrown.
+inline constexpr auto as_values = boost::asio::as_tuple(boost::asio::use_awaitable);
 
 class PlatformStream {
   public:

@@ -64,6 +64,14 @@ int main(int argc, char** argv) {
 
     command::add_token(app, config, exit_code);
     command::add_simulate(app, exit_code);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::RequiredError& error) {
+        // It asks for a command, and does not say that there was a word which is none.
+        const auto words = app.remaining(true);
+        return words.empty() ? app.exit(error) : app.exit(CLI::ExtrasError("touchpoint", words));
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error);
+    }
     return exit_code;
 }

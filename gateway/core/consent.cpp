@@ -9,6 +9,8 @@ namespace touchpoint {
 
 namespace {
 
+constexpr std::string_view american = "personalization";
+
 bool known(std::string_view text) {
     return std::find(purpose_names.begin(), purpose_names.end(), text) != purpose_names.end();
 }
@@ -22,7 +24,7 @@ std::string lower_case(std::string_view text) {
 
 std::string known_purpose(std::string text) {
     std::string lower = lower_case(text);
-    if (lower == "personalization") return "personalisation";
+    if (lower == american) return "personalisation";
     return known(lower) ? lower : text;
 }
 
@@ -42,7 +44,8 @@ bool one_letter_apart(std::string_view a, std::string_view b) {
 bool misspelled(std::string_view purpose) {
     if (known(purpose)) return false;
     const std::string lower = lower_case(purpose);
-    return std::any_of(purpose_names.begin(), purpose_names.end(),
+    return one_letter_apart(lower, american) ||
+           std::any_of(purpose_names.begin(), purpose_names.end(),
                        [&](std::string_view name) { return one_letter_apart(lower, name); });
 }
 

@@ -22,7 +22,7 @@ ProfileAnswer refused(unsigned status, std::string_view type, std::string_view d
     return answer;
 }
 
-ProfileAnswer bad(std::string_view words) { return refused(400, "bad-request", words); }
+ProfileAnswer bad_request(std::string_view words) { return refused(400, "bad-request", words); }
 
 ProfileAnswer unreadable() {
     ProfileAnswer answer = refused(503, "store-io", "the cache cannot be read");
@@ -88,9 +88,9 @@ Read<std::vector<ProfileReads::Asked>> ProfileReads::asked(const std::vector<std
 
 ProfileAnswer ProfileReads::ask(const ProfileQuestion& question) {
     const auto purpose = purpose_named(question.purpose);
-    if (!purpose) return bad("purpose must be operation, analytics, personalisation or marketing");
+    if (!purpose) return bad_request("purpose must be operation, analytics, personalisation or marketing");
     const auto names = asked(question.names);
-    if (!names) return bad(names.error().words);
+    if (!names) return bad_request(names.error().words);
 
     const SteadyTime steady = parts_.clock.steady();
     // The platform sends the profiles: it finds out nothing.
@@ -112,7 +112,7 @@ ProfileAnswer ProfileReads::ask(const ProfileQuestion& question) {
 ProfileAnswer ProfileReads::ask_again(const ProfileQuestion& question) {
     const auto purpose = purpose_named(question.purpose);
     const auto names = asked(question.names);
-    if (!purpose || !names) return bad("this question was never answered");
+    if (!purpose || !names) return bad_request("this question was never answered");
     std::vector<std::string> missed;
     return find(question, *names, *purpose, false, missed);
 }

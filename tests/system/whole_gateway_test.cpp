@@ -90,6 +90,13 @@ TEST_F(WholeGatewayTest, AProxyInTheEnvironmentIsNotAskedForTheBroker) {
     }
 }
 
+TEST_F(WholeGatewayTest, AWordThatIsNoCommandIsNamed) {
+    EXPECT_NE(command({"chek"}).find("chek"), std::string::npos) << command({"chek"});
+    EXPECT_NE(command({"quarantine", "lst"}).find("lst"), std::string::npos)
+        << command({"quarantine", "lst"});
+    EXPECT_NE(command({}).find("subcommand"), std::string::npos) << command({});
+}
+
 TEST_F(WholeGatewayTest, ATillGetsItsReceiptAndItsRepeatIsADuplicate) {
     gateway_->start();
     const fs::path heard = folder_.path() / "heard.log";
