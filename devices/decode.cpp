@@ -151,7 +151,10 @@ Item with_consent_checked(Item item, const Decoded& out, std::string_view whole,
     if (!is_consent(out.name, report->type)) return item;
     std::optional<Rejection> problem;
     const auto said = read_consent(report->base64 ? std::string_view() : std::string_view(report->data));
-    if (const auto* mistake = std::get_if<ConsentMistake>(&said)) {
+    auto mistake = std::holds_alternative<ConsentMistake>(said)
+                       ? std::optional(std::get<ConsentMistake>(said))
+                       : misspelled_purpose(std::get<ConsentChange>(said));
+    if (mistake) {
         problem = reject(Problem::bad_consent, std::string(mistake->words), whole);
         const bool enveloped = !report->type.empty() && !data_is_whole;  // its members stand in `data`
         if (!mistake->member.empty())

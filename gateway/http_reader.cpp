@@ -145,7 +145,7 @@ bool HttpReader::check_fields() {
         return refuse(400, "bad-request", "there is no Host");
     const auto codings = message.equal_range(http::field::content_encoding);
     for (auto coding = codings.first; coding != codings.second; ++coding) {
-        if (beast::iequals(coding->value(), "identity")) continue;
+        if (coding->value().empty() || beast::iequals(coding->value(), "identity")) continue;
         refuse(415, "unsupported-media-type", "no Content-Encoding is known here; send the body as it is");
         refusal.headers.emplace_back("Accept-Encoding", "identity");
         return false;

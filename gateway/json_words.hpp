@@ -1,4 +1,4 @@
-// Our values as Boost.JSON takes them, for the answers of the control socket.
+// Our values as Boost.JSON takes them, for answers.
 //
 // Threads: pure, any.
 #pragma once

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "gateway/core/json_text.hpp"
+#include "gateway/json_words.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -47,11 +48,6 @@ Read<json::object> object_of(std::string_view body, std::initializer_list<std::s
         }
     }
     return std::move(value.get_object());
-}
-
-json::value when(UtcTime time) {
-    if (time.ms == 0) return nullptr;
-    return json::string(to_rfc3339(time));
 }
 
 json::object picture_json(const uplink::PullPicture& picture) {

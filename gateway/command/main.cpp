@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "config/loader.hpp"
 #include "gateway/command/commands.hpp"
@@ -67,9 +68,11 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
-        // It asks for a command, and does not say that there was a word which is none.
+        // Where a command is missing it asks for one, and does not say that there was a word which is none.
         const auto words = app.remaining(true);
-        return words.empty() ? app.exit(error) : app.exit(CLI::ExtrasError("touchpoint", words));
+        const bool command = std::string_view(error.what()).find("ubcommand") != std::string_view::npos;
+        if (!command || words.empty() || words.front() == "--") return app.exit(error);
+        return app.exit(CLI::ExtrasError("touchpoint", {words.front()}));
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
     }

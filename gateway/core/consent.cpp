@@ -51,6 +51,13 @@ bool misspelled(std::string_view purpose) {
 
 }  // namespace
 
+std::optional<ConsentMistake> misspelled_purpose(const ConsentChange& change) {
+    if (std::none_of(change.purposes.begin(), change.purposes.end(), misspelled)) return std::nullopt;
+    return ConsentMistake{"purpose",
+                          "this looks like operation, analytics, personalisation or marketing with a letter "
+                          "wrong; nobody would obey it"};
+}
+
 std::optional<ConsentState> consent_state_named(std::string_view text) {
     if (text == "granted") return ConsentState::granted;
     if (text == "denied") return ConsentState::denied;
@@ -96,11 +103,6 @@ std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data) 
         change.purposes.push_back(known_purpose(json_unescape(item)));
         if (change.purposes.back().empty() || change.purposes.back().size() > purpose_bytes_max)
             return bad_purpose;
-        if (misspelled(change.purposes.back()))
-            return ConsentMistake{
-                "purpose",
-                "this looks like operation, analytics, personalisation or marketing with a letter "
-                "wrong; nobody would obey it"};
     }
     if (const auto until = json_find(members, "until"); until && *until != "null") {
         if (is_string(*until)) change.until = parse_rfc3339(json_unescape(*until));

@@ -40,9 +40,12 @@ struct ConsentMistake {
 };
 
 // `data`: a JSON object, or anything else. A purpose of purpose_names is known in capitals, too, and
-// with an American z: that nobody obeys a refusal of "Personalization" helps nobody. One that a letter is
-// wrong in (another, one more, one less, two that changed places) is a mistake: it would decide nothing, and
-// whoever wrote it believes that it does.
+// with an American z: that nobody obeys a refusal of "Personalization" helps nobody.
 std::variant<ConsentChange, ConsentMistake> read_consent(std::string_view data);
+
+// A purpose in which one letter is wrong (another ASCII letter, one more, one less, two that changed places):
+// it would decide nothing, and whoever wrote it believes that it does. Asked where an event comes in, not of
+// one that was taken already: what else that says counts.
+std::optional<ConsentMistake> misspelled_purpose(const ConsentChange& change);
 
 }  // namespace touchpoint

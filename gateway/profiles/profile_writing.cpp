@@ -47,8 +47,7 @@ Words told(const ProfileOutcome& outcome) {
             return {409, "older-version", "version " + held + " is here already"};
         case Verdict::refused_erased:
             if (outcome.version == store::every_version)
-                return {410, "erased",
-                        "this id was erased while no version of it was known: none brings it back"};
+                return {410, "erased", outcome.id + " was erased whatever its version: none brings it back"};
             return {410, "erased", "this profile was erased; only a newer version brings it back"};
         case Verdict::refused_merged:
             return {409, "merged", "this profile is merged into " + outcome.id};

@@ -47,7 +47,8 @@ class Pages {
         struct stat about {};
         if (file < 0 || ::fstat(file, &about) != 0) return;
         const auto bytes = static_cast<std::size_t>(about.st_size) / page_bytes * page_bytes;
-        void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+        // As the gateway has it after a load: no read is to wait for a page fault.
+        void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
         ::close(file);
         if (at == MAP_FAILED) return;
         ::madvise(at, bytes, MADV_RANDOM);

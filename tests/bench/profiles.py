@@ -161,10 +161,10 @@ def bulk_load(size, shop):
 def constant(size, shop, body_bytes, pages_of=None):
     """`pages_of`: a file of which it looks at three random pages for each answer."""
     port = free_port()
-    server = Program("pages" if pages_of else "constant", shop.folder,
+    server = Program(f"{'pages' if pages_of else 'constant'}-{port}", shop.folder,
                      [size.build / "tests/bench/bench_constant", port, round(body_bytes), *([pages_of] if pages_of else [])])
     try:
-        wait_for("the constant is served", lambda: b"ready" in server.log.read_bytes())
+        wait_for("the constant is served", lambda: server.check() or b"ready" in server.log.read_bytes())
         yield port, server
     finally:
         server.stop()
@@ -188,7 +188,7 @@ def paced(size, shop):
                 into.append(answer_of(read(size, port, 5000, seed=100 + repetition)))
     middle = {key: statistics.median(run[key] for run in runs) for key in ("p50_ms", "p99_ms", "p999_ms", "per_s")}
     rival = statistics.median(run["p99_ms"] for run in pages)
-    yield row("h", "reads by alias at 5,000/s: p99", middle["p99_ms"], "ms", most=max(2, rival), p50_ms=middle["p50_ms"],
+    yield row("h", "reads by alias at 5,000/s: p99", middle["p99_ms"], "ms", most=2, p50_ms=middle["p50_ms"],
               p999_ms=middle["p999_ms"], per_s=middle["per_s"], max_ms=max(run["max_ms"] for run in runs),
               not_now=sum(run["not_now"] for run in runs), constant_p99_ms=statistics.median(run["p99_ms"] for run in plain),
               pages_p99_ms=rival, **spread([run["p99_ms"] for run in runs]))
@@ -199,9 +199,10 @@ def beside_drain(size, shop):
     """Who reads from the gateway, then who reads from a bare server instead, each beside a drain of its own."""
     with rivals(size, shop) as (_, (pages, _)):
         ours, seen = drained(size, shop, shop.http_port, 1_000_001)
+        wait_for("all is drained", lambda: shop.metric("touchpoint_push_waiting_events") == 0, 300, 0.1)
         theirs, _ = drained(size, shop, pages, 2_000_001)
     yield row("h", "the same reads while a backlog drains and a flush takes 200 ms: p99", ours["p99_ms"], "ms",
-              most=max(10, theirs["p99_ms"]), p50_ms=ours["p50_ms"], p999_ms=ours["p999_ms"], not_now=ours["not_now"],
+              most=10, p50_ms=ours["p50_ms"], p999_ms=ours["p999_ms"], not_now=ours["not_now"],
               max_ms=ours["max_ms"], per_s=ours["per_s"], pages_p99_ms=theirs["p99_ms"], **seen)
     yield row("h", "memory of the gateway (RssAnon) meanwhile", seen["memory_mb"], "MB")
 

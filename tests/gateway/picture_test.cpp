@@ -166,6 +166,9 @@ TEST_F(PictureTest, TheLaterConsentCounts) {
     EXPECT_THAT(all, HasSubstr(R"("analytics":{"state":"granted")"));
     EXPECT_THAT(all, HasSubstr(R"("marketing":{"state":"revoked")"));
     EXPECT_FALSE(told(Stream::customer, type, R"({"purpose":"marketing","state":"maybe"})").consent);
+    EXPECT_TRUE(
+        told(Stream::customer, type, R"({"purpose":["marketing","analitics"],"state":"revoked"})").consent)
+        << "taken by an earlier release, and obeyed for what is spelled right";
     EXPECT_FALSE(consented(all, Purpose::marketing, false, now_));
     EXPECT_TRUE(consented(all, Purpose::analytics, false, now_));
     EXPECT_FALSE(consented(all, Purpose::personalisation, false, now_));
