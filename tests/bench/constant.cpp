@@ -2,10 +2,11 @@
 // a profile's answer, on one thread, without looking at what was asked.
 //
 //   bench_constant PORT BYTES
-//   bench_constant PORT BYTES FILE   the body comes out of the mapped file, at a random place, after a look
-//   at
-//                                    two other places: what the machine takes for memory that is not at hand,
-//                                    as a profile's leaf of aliases, its leaf and its value are not
+//   bench_constant PORT BYTES FILE
+//
+// With FILE the body comes out of the mapped file, at a random place, after a look at two other places: what
+// the machine takes for memory that is not at hand, as a profile's leaf of aliases, its leaf and its value
+// are not.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
