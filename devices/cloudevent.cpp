@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "devices/base64.hpp"
+#include "gateway/core/ascii.hpp"
 #include "gateway/core/json_text.hpp"
 
 namespace touchpoint::devices {
@@ -33,9 +34,7 @@ bool is_person(const JsonMember& member) {
 }
 
 bool json_content(std::string_view type) {
-    std::string lower(json_trim(type.substr(0, type.find(';'))));
-    for (char& c : lower)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const std::string lower = ascii_lower(json_trim(type.substr(0, type.find(';'))));
     return lower.empty() || lower == "application/json" || lower == "text/json" || lower.ends_with("+json");
 }
 

@@ -11,6 +11,7 @@
 #include "devices/cloudevent.hpp"
 #include "devices/event_type.hpp"
 #include "devices/json_slice.hpp"
+#include "gateway/core/ascii.hpp"
 #include "gateway/core/consent.hpp"
 
 namespace touchpoint::devices {
@@ -184,9 +185,7 @@ std::string property(const store::Incoming& message, std::string_view name) {
 bool content_is(const store::Incoming& message, std::string_view type) {
     std::string_view given = message.content_type;
     given = json_trim(given.substr(0, given.find(';')));
-    return std::equal(given.begin(), given.end(), type.begin(), type.end(), [](char a, char b) {
-        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-    });
+    return ascii_iequals(given, type);
 }
 
 void decode_event(Decoded& out, const store::Incoming& message, const DecodeOptions& options) {

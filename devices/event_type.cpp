@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "gateway/core/ascii.hpp"
+
 namespace touchpoint::devices {
 namespace {
 
@@ -15,11 +17,8 @@ std::string type_of(std::string_view kind, std::string_view name) {
     std::string type = "store.";
     const auto add = [&](std::string_view word) {
         for (const char c : word) {
-            if (c >= 'A' && c <= 'Z') {
-                type += static_cast<char>(c - 'A' + 'a');
-            } else {
-                type += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
-            }
+            const char small = ascii_lower(c);
+            type += (small >= 'a' && small <= 'z') || (small >= '0' && small <= '9') ? small : '_';
         }
     };
     add(kind);

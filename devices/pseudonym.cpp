@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "gateway/core/ascii.hpp"
 #include "store/keys.hpp"
 
 namespace touchpoint::devices {
@@ -13,14 +14,6 @@ namespace {
 constexpr std::size_t pseudonym_characters = 26;
 constexpr std::size_t key_id_characters_max = 8;
 constexpr std::string_view base32 = "abcdefghijklmnopqrstuvwxyz234567";
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    // ASCII only: what the other letters of an address are in lower case depends on its provider.
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
 
 std::string_view trim(std::string_view text) {
     const std::size_t begin = text.find_first_not_of(' ');
@@ -32,10 +25,10 @@ std::string_view trim(std::string_view text) {
 
 Customer normalise(std::string_view text) {
     const std::size_t colon = text.find(':');
-    Customer customer{lower(trim(text.substr(0, colon))), {}};
+    Customer customer{ascii_lower(trim(text.substr(0, colon))), {}};
     const std::string_view value = trim(text.substr(colon + 1));
     if (customer.scheme == "email") {
-        customer.value = lower(value);
+        customer.value = ascii_lower(value);
     } else if (customer.scheme == "phone") {
         for (const char c : value)
             if ((c >= '0' && c <= '9') || (c == '+' && customer.value.empty())) customer.value += c;

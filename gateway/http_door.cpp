@@ -1,9 +1,10 @@
 #include "gateway/http_door.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 #include <utility>
+
+#include "gateway/core/ascii.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -18,16 +19,10 @@ HttpResponse unauthorized(std::string_view detail, const char* error) {
     return answer;
 }
 
-bool same_letters(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-        return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
-    });
-}
-
 // "Bearer tp_..." -> "tp_..."; empty: another scheme.
 std::string_view bearer(std::string_view value) {
     constexpr std::string_view scheme = "Bearer";
-    if (value.size() <= scheme.size() || !same_letters(value.substr(0, scheme.size()), scheme)) return {};
+    if (value.size() <= scheme.size() || !ascii_iequals(value.substr(0, scheme.size()), scheme)) return {};
     value.remove_prefix(scheme.size());
     if (value.front() != ' ') return {};
     value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
@@ -37,14 +32,14 @@ std::string_view bearer(std::string_view value) {
 // A page that this listener has served itself.
 bool is_own_page(std::string_view origin, std::string_view host) {
     const std::size_t at = origin.find("://");
-    return !host.empty() && at != std::string_view::npos && same_letters(origin.substr(at + 3), host);
+    return !host.empty() && at != std::string_view::npos && ascii_iequals(origin.substr(at + 3), host);
 }
 
 // Of a Host field: an IP address or localhost, with or without a port. No page's name can look like these.
 bool names_this_machine(std::string_view host) {
     if (host.starts_with('[')) return host.find(']') != std::string_view::npos;
     host = host.substr(0, host.find(':'));
-    if (host.empty() || same_letters(host, "localhost")) return true;
+    if (host.empty() || ascii_iequals(host, "localhost")) return true;
     const auto dots = std::count(host.begin(), host.end(), '.');
     return dots == 3 &&
            std::all_of(host.begin(), host.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });

@@ -8,9 +8,10 @@
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <cctype>
 #include <string_view>
 #include <utility>
+
+#include "gateway/core/ascii.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -28,13 +29,6 @@ constexpr std::string_view header_end = "\r\n\r\n";
 bool is_control(char c) {
     const auto byte = static_cast<unsigned char>(c);
     return (byte < 0x20 && c != '\t') || byte == 0x7f;
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
-    return out;
 }
 
 }  // namespace
@@ -177,7 +171,7 @@ bool HttpReader::take_header(HttpRequest& request, std::size_t bytes) {
     request.method = std::string(std::string_view(message.method_string()));
     request.target = std::string(std::string_view(message.target()));
     for (const auto& field : message)
-        request.headers.emplace_back(lower(std::string_view(field.name_string())),
+        request.headers.emplace_back(ascii_lower(std::string_view(field.name_string())),
                                      std::string(std::string_view(field.value())));
     if (!parse_target(request.target, request))
         return refuse(400, "bad-request", "the target is not a path in UTF-8");

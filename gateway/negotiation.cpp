@@ -1,8 +1,9 @@
 #include "gateway/negotiation.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <string>
+
+#include "gateway/core/ascii.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -15,13 +16,6 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
-    return out;
-}
-
 std::string_view take(std::string_view& text, char separator) {
     const std::size_t end = std::min(text.find(separator), text.size());
     const std::string_view part = text.substr(0, end);
@@ -32,7 +26,7 @@ std::string_view take(std::string_view& text, char separator) {
 // Of "q=0.5" and the like; what cannot be read counts as 1.
 int quality_in(std::string_view parameters) {
     while (!parameters.empty()) {
-        const std::string parameter = lower(take(parameters, ';'));
+        const std::string parameter = ascii_lower(take(parameters, ';'));
         if (!parameter.starts_with("q=")) continue;
         if (parameter[2] != '0') return quality_of_one;
         int quality = 0;
@@ -57,7 +51,7 @@ int quality_of(std::string_view header, std::string_view offer) {
     int quality = 0;
     while (!header.empty()) {
         std::string_view item = take(header, ',');
-        const std::string range = lower(take(item, ';'));
+        const std::string range = ascii_lower(take(item, ';'));
         const int how = covers(range, offer);
         if (how > exact) {
             exact = how;

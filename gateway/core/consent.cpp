@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/core/ascii.hpp"
 #include "gateway/core/json_slice.hpp"
 
 namespace touchpoint {
@@ -15,15 +16,8 @@ bool known(std::string_view text) {
     return std::find(purpose_names.begin(), purpose_names.end(), text) != purpose_names.end();
 }
 
-std::string lower_case(std::string_view text) {
-    std::string lower(text);
-    for (char& c : lower)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return lower;
-}
-
 std::string known_purpose(std::string text) {
-    std::string lower = lower_case(text);
+    std::string lower = ascii_lower(text);
     if (lower == american) return "personalisation";
     return known(lower) ? lower : text;
 }
@@ -43,7 +37,7 @@ bool one_letter_apart(std::string_view a, std::string_view b) {
 
 bool misspelled(std::string_view purpose) {
     if (known(purpose)) return false;
-    const std::string lower = lower_case(purpose);
+    const std::string lower = ascii_lower(purpose);
     return one_letter_apart(lower, american) ||
            std::any_of(purpose_names.begin(), purpose_names.end(),
                        [&](std::string_view name) { return one_letter_apart(lower, name); });

@@ -1,10 +1,11 @@
 #include "gateway/profiles/profile_read_routes.hpp"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "gateway/core/ascii.hpp"
 
 namespace touchpoint::gateway {
 namespace {
@@ -86,10 +87,7 @@ HttpResponse response_to(const HttpRequest& request, ProfileAnswer answer) {
 
 bool wants_stream(const HttpRequest& request) {
     if (request.method == "HEAD") return false;
-    std::string accept(request.header("accept"));
-    std::transform(accept.begin(), accept.end(), accept.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return accept.find("text/event-stream") != std::string::npos;
+    return ascii_lower(request.header("accept")).find("text/event-stream") != std::string::npos;
 }
 
 // A line end in the text would begin a line of its own.
