@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "tests/bench/customers.hpp"
+#include "tests/bench/stops.hpp"
 
 namespace {
 
@@ -166,11 +167,13 @@ class Tills {
             connections_.push_back({connected(options_.port), {}, {}, false});
             ::fcntl(connections_.back().fd, F_SETFL, O_NONBLOCK);
         }
+        if (options_.rate > 0) stops_.begin();
         began_ = Steady::now();
         for (const auto end = began_ + seconds(options_.seconds); Steady::now() < end && ended == 0;) {
             offer();
             serve();
         }
+        stops_.end();
         report();
     }
 
@@ -232,21 +235,51 @@ class Tills {
         if (answer.length == 0) return;
         body_bytes_ += answer.body.size();
         not_now_ += answer.not_now ? 1 : 0;
-        latency_ms_.push_back(ms_since(c.due));
+        reads_.push_back({c.due, Steady::now()});
         c.received.erase(0, answer.length);
         c.busy = false;
     }
 
     void report() {
         const double took = ms_since(began_) / 1000;
-        std::sort(latency_ms_.begin(), latency_ms_.end());
-        const double count = static_cast<double>(latency_ms_.size());
+        std::vector<double> all, apart;
+        for (const Read& read : reads_)
+            all.push_back(std::chrono::duration<double, std::milli>(read.answered - read.due).count());
+        for (const Read& read : apart_from_stops())
+            apart.push_back(std::chrono::duration<double, std::milli>(read.answered - read.due).count());
+        std::sort(all.begin(), all.end());
+        std::sort(apart.begin(), apart.end());
+        const double count = static_cast<double>(all.size());
         std::printf(
-            R"({"reads":%zu,"seconds":%.3f,"per_s":%.1f,"body_bytes":%.0f,"p50_ms":%.3f,"p99_ms":%.3f,"p999_ms":%.3f,"max_ms":%.3f,"not_now":%zu})"
-            "\n",
-            latency_ms_.size(), took, count / took, static_cast<double>(body_bytes_) / std::max(1.0, count),
-            part(latency_ms_, 0.5), part(latency_ms_, 0.99), part(latency_ms_, 0.999), part(latency_ms_, 1),
-            not_now_);
+            R"({"reads":%zu,"seconds":%.3f,"per_s":%.1f,"body_bytes":%.0f,"p50_ms":%.3f,"p99_ms":%.3f,"p999_ms":%.3f,"max_ms":%.3f,"not_now":%zu)",
+            all.size(), took, count / took, static_cast<double>(body_bytes_) / std::max(1.0, count),
+            part(all, 0.5), part(all, 0.99), part(all, 0.999), part(all, 1), not_now_);
+        if (stops_.watched())
+            std::printf(
+                R"(,"stops":%zu,"longest_stop_ms":%.1f,"apart":%zu,"apart_p99_ms":%.3f,"apart_p999_ms":%.3f)",
+                stops_.count(), stops_.longest().count(), apart.size(), part(apart, 0.99),
+                part(apart, 0.999));
+        std::printf("}\n");
+    }
+
+    struct Read {
+        Steady::time_point due, answered;
+    };
+
+    // Those that have nothing to do with a stop of the machine: while it lasts reads become due, and until
+    // all of those are answered the ones behind them wait, too.
+    std::vector<Read> apart_from_stops() {
+        std::sort(reads_.begin(), reads_.end(), [](const Read& a, const Read& b) { return a.due < b.due; });
+        std::vector<Read> out;
+        for (auto first = reads_.begin(); first != reads_.end();) {
+            auto last_answer = first->answered;
+            auto next = first + 1;
+            for (; next != reads_.end() && next->due <= last_answer; ++next)
+                last_answer = std::max(last_answer, next->answered);
+            if (!stops_.any(first->due, last_answer)) out.insert(out.end(), first, next);
+            first = next;
+        }
+        return out;
     }
 
     const Options options_;
@@ -256,7 +289,8 @@ class Tills {
     Steady::time_point began_;
     std::uint64_t asked_ = 0;
     std::uint64_t body_bytes_ = 0;
-    std::vector<double> latency_ms_;
+    std::vector<Read> reads_;
+    MachineStops stops_;
     std::size_t not_now_ = 0;
 };
 

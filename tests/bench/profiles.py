@@ -14,6 +14,8 @@ PROFILE_BYTES = 2048
 FLUSH_US = 200_000
 # Of profiles.bytes: 2 KB of JSON lie in an overflow page of their own with a row in a leaf, two aliases, a touch.
 ROOM_A_PROFILE = 6_000
+# Of reads, that must have nothing to do with a stop of the machine for the rest to say something of the gateway.
+APART_LEAST = 0.8
 COMMITS = "touchpoint_store_commit_seconds"
 
 
@@ -179,6 +181,19 @@ def rivals(size, shop):
         yield plain, pages
 
 
+def apart(what, runs, most):
+    """Of reads that no stop of the machine touched (tests/bench/stops.hpp): no goal where those are few, nothing where it
+    could not be watched."""
+    if any("apart" not in run for run in runs):
+        return
+    part_of_all = sum(run["apart"] for run in runs) / sum(run["reads"] for run in runs)
+    yield row("h", f"{what}, apart from stops of the machine: p99", statistics.median(run["apart_p99_ms"] for run in runs), "ms",
+              most=most if part_of_all >= APART_LEAST else None, p999_ms=statistics.median(run["apart_p999_ms"] for run in runs),
+              part_of_all=round(part_of_all, 4),
+              core_stops_per_s=round(sum(run["stops"] for run in runs) / sum(run["seconds"] for run in runs), 2),
+              longest_stop_ms=max(run["longest_stop_ms"] for run in runs), **spread([run["apart_p99_ms"] for run in runs]))
+
+
 def paced(size, shop):
     """Before anything reads as fast as it can: what the machine does with the pages read then is in the tail afterwards."""
     runs, plain, pages = [], [], []
@@ -192,6 +207,7 @@ def paced(size, shop):
               p999_ms=middle["p999_ms"], per_s=middle["per_s"], max_ms=max(run["max_ms"] for run in runs),
               not_now=sum(run["not_now"] for run in runs), constant_p99_ms=statistics.median(run["p99_ms"] for run in plain),
               pages_p99_ms=rival, **spread([run["p99_ms"] for run in runs]))
+    yield from apart("reads by alias at 5,000/s", runs, 2)
     yield row("h", "memory of the gateway (RssAnon) meanwhile", memory.most / MB, "MB")
 
 
@@ -204,6 +220,7 @@ def beside_drain(size, shop):
     yield row("h", "the same reads while a backlog drains and a flush takes 200 ms: p99", ours["p99_ms"], "ms",
               most=10, p50_ms=ours["p50_ms"], p999_ms=ours["p999_ms"], not_now=ours["not_now"],
               max_ms=ours["max_ms"], per_s=ours["per_s"], pages_p99_ms=theirs["p99_ms"], **seen)
+    yield from apart("the same reads while a backlog drains", [ours], 10)
     yield row("h", "memory of the gateway (RssAnon) meanwhile", seen["memory_mb"], "MB")
 
 
