@@ -300,6 +300,7 @@ void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) 
     const ProfileHead head{ProfileKind::live, wanted.version, wanted.updated, now_};
     if (was_there) {
         body.merged_in = row.body->merged_in;
+        for (MergedIn& one : body.merged_in) one.answered |= wanted.purposes_told;
         const auto stay = alias_keys(body);
         for (const Alias& alias : row.body->aliases)
             if (!among(stay, alias.key)) release(alias.key, row.key);
@@ -322,9 +323,11 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
     }
     const bool live = row && row->live() && !row->hollow();
     if (!live && !wanted.create) {
-        const bool erased = row && row->head.kind == ProfileKind::erased;
-        return refused(erased ? Verdict::refused_erased : Verdict::refused_missing, wanted.id,
-                       erased ? held : 0);
+        if (row && row->head.kind == ProfileKind::erased)
+            return refused(
+                Verdict::refused_erased, wanted.id, held,
+                "this profile was erased; only a newer version, put or with create, brings it back");
+        return refused(Verdict::refused_missing, wanted.id);
     }
     ProfilePut result;
     if (!live || wanted.version > held) {
@@ -341,6 +344,7 @@ ProfileOutcome ProfileEditing::patch(const ProfilePatch& wanted) {
         auto edited = wanted.edit(now);
         if (!edited) return refused(Verdict::refused_invalid, wanted.id, held, edited.error().context);
         result = std::move(*edited);
+        result.purposes_told = wanted.purposes_told;
     }
     result.id = wanted.id;
     result.version = wanted.version;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/core/json_slice.hpp"
 #include "store/profile_editing.hpp"
 
 namespace touchpoint::store {
@@ -27,6 +28,27 @@ void drop_documents(std::vector<MergedIn>& merged_in) {
         bytes -= one.json.size();
         one.json.clear();
     }
+}
+
+// What a document refuses; `came`: when it said so first, for those that have no time.
+std::vector<Refusal> refusals_in(std::string_view json, UtcTime came) {
+    std::vector<Refusal> out;
+    const auto all = json_find(json_members(json), "consents");
+    if (!all || !is_object(*all)) return out;
+    const std::vector<JsonMember> consents = json_members(*all);
+    for (std::uint8_t purpose = 0; purpose < purpose_names.size(); ++purpose) {
+        const auto consent = json_find(consents, purpose_names[purpose]);
+        if (!consent || !is_object(*consent)) continue;
+        const std::vector<JsonMember> members = json_members(*consent);
+        const auto text = [&](std::string_view name) {
+            const auto value = json_find(members, name);
+            return value && is_string(*value) ? json_unescape(*value) : std::string();
+        };
+        const auto state = consent_state_named(text("state"));
+        if (state && *state != ConsentState::granted)
+            out.push_back({purpose, *state, parse_rfc3339(text("since")).value_or(came)});
+    }
+    return out;
 }
 
 // Which of `ids` this one goes with: itself, or the nearest that it was merged into, over others perhaps.
@@ -119,17 +141,22 @@ ProfileOutcome ProfileEditing::merge(const ProfileMerge& wanted) {
 // `row` may be one that is not there.
 void ProfileEditing::absorb(const Row& row, const std::string& id, const std::string& survivor_key,
                             ProfileBody& body) {
-    MergedIn one{id, row.head.version, {}, body.id, {}};
+    MergedIn one{id, row.head.version, {}, body.id, {}, {}, 0};
     if (row.body) {
         one.aliases = row.body->aliases;
         one.json = row.body->json;
+        one.refusals = refusals_in(one.json, row.body->consents_came);
         for (const std::string& alias : alias_keys(*row.body))
             write(parts_.tables.aliases, alias, survivor_key);
         for (const MergedIn& older : row.body->merged_in) {
             const auto merged = load(key_of(older.id));
             if (merged && merged->head.kind == ProfileKind::merged)
                 write_merged(merged->key, merged->head, body.id, merged->bytes);
-            body.merged_in.push_back(older);
+            MergedIn& with = body.merged_in.emplace_back(older);
+            // Undone, the one it came with says again what it said: that is answered for good.
+            std::erase_if(with.refusals,
+                          [&](const Refusal& each) { return (with.answered >> each.purpose & 1) != 0; });
+            with.answered = 0;
         }
     }
     if (row.bytes != 0) drop_row(row);
@@ -210,6 +237,7 @@ void ProfileEditing::bring_back(const MergedIn& one, std::vector<MergedIn> with,
     std::erase_if(body.aliases, left);
     for (MergedIn& other : body.merged_in) {
         std::erase_if(other.aliases, left);
+        other.answered = 0;  // by another one's word, which it is not any more
         if (const auto merged = load(key_of(other.id)); merged && merged->head.kind == ProfileKind::merged)
             write_merged(merged->key, merged->head, one.id, merged->bytes);
     }

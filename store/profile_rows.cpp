@@ -7,8 +7,8 @@ namespace touchpoint::store {
 namespace {
 
 // 1: no via and no documents of those merged in, tombstones without aliases. 2: without the times at which a
-// version, and its consents, came for the first time.
-constexpr std::uint8_t format = 3;
+// version, and its consents, came for the first time. 3: without what those merged in refused.
+constexpr std::uint8_t format = 4;
 
 std::string head_bytes(const ProfileHead& head) {
     std::string out;
@@ -60,6 +60,27 @@ std::vector<Alias> read_aliases(ByteReader& in) {
     return aliases;
 }
 
+void append_refusals(std::string& out, const std::vector<Refusal>& refusals) {
+    append_little(out, static_cast<std::uint8_t>(refusals.size()));
+    for (const Refusal& one : refusals) {
+        append_little(out, one.purpose);
+        append_little(out, static_cast<std::uint8_t>(one.state));
+        append_little(out, static_cast<std::uint64_t>(one.since.ms));
+    }
+}
+
+std::vector<Refusal> read_refusals(ByteReader& in) {
+    std::vector<Refusal> refusals;
+    for (auto count = in.little<std::uint8_t>(); count > 0 && in.ok(); --count) {
+        Refusal one;
+        one.purpose = in.little<std::uint8_t>();
+        one.state = static_cast<ConsentState>(in.little<std::uint8_t>());
+        one.since.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+        if (one.purpose < purpose_names.size()) refusals.push_back(one);
+    }
+    return refusals;
+}
+
 }  // namespace
 
 std::string live_row(const SealedBox& box, std::string_view key, const ProfileHead& head,
@@ -75,6 +96,8 @@ std::string live_row(const SealedBox& box, std::string_view key, const ProfileHe
         append_aliases(plain, one.aliases);
         append_text(plain, one.via);
         append_text(plain, one.json);
+        append_refusals(plain, one.refusals);
+        append_little(plain, one.answered);
     }
     append_text(plain, body.json);
     append_little(plain, static_cast<std::uint64_t>(body.came.ms));
@@ -130,6 +153,10 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
         one.aliases = read_aliases(in);
         one.via = first_format ? std::string_view(body.id) : in.text();
         if (!first_format) one.json = in.text();
+        if (written >= 4) {
+            one.refusals = read_refusals(in);
+            one.answered = in.little<std::uint8_t>();
+        }
         body.merged_in.push_back(std::move(one));
     }
     body.json = in.text();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "gateway/core/clock.hpp"
+#include "gateway/core/consent.hpp"
 #include "store/sealed_box.hpp"
 
 namespace touchpoint::store {
@@ -36,6 +37,16 @@ struct ProfileHead {
     bool operator==(const ProfileHead&) const = default;
 };
 
+// What a profile refused of a purpose that decides (core/consent.hpp).
+struct Refusal {
+    std::uint8_t purpose = 0;  // its place in purpose_names
+    ConsentState state = ConsentState::denied;
+    UtcTime since{};  // as the profile said, else when that came
+    bool operator==(const Refusal&) const = default;
+};
+// Bits of purposes, 1 << Refusal::purpose. A whole profile tells of all of them.
+inline constexpr std::uint8_t every_purpose = (1u << purpose_names.size()) - 1;
+
 // A profile that was merged into the one whose row this stands in. Its aliases lead there. With the head of
 // its own row it is all that undoing needs.
 struct MergedIn {
@@ -45,6 +56,9 @@ struct MergedIn {
     // Whom it was merged into then: the one whose row this is, or another one of its merged_in.
     std::string via;
     std::string json;  // as ProfileBody's; empty: there was none, or no room for it
+    // Kept apart from `json`, which may leave. Counts until the survivor tells of that purpose.
+    std::vector<Refusal> refusals;
+    std::uint8_t answered = 0;  // purposes of which it has told since
     bool operator==(const MergedIn&) const = default;
 };
 

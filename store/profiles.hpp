@@ -56,6 +56,7 @@ struct Profile {
     std::string json;            // one object without id, aliases, version, updated
     std::vector<Alias> aliases;  // its own and those of the profiles merged into it, each once
     std::vector<std::string> merged_from;
+    std::vector<Refusal> refused_by_merged;  // what those refused and this one has not told of since
 };
 
 struct ProfileLook {
@@ -71,7 +72,8 @@ struct ProfilePut {
     UtcTime updated;
     std::vector<Alias> aliases;
     std::string json;
-    std::optional<std::uint64_t> only_version;  // only when this version is held
+    std::optional<std::uint64_t> only_version;   // only when this version is held
+    std::uint8_t purposes_told = every_purpose;  // of their consents it says what holds
     bool heard = false;  // also an older version says that the profile is one of the platform's
 };
 struct ProfilePatch {
@@ -82,7 +84,8 @@ struct ProfilePatch {
     // patch.
     std::function<Result<ProfilePut>(const Profile&)> edit;
     bool create = false;  // where none is held: of an empty one
-    bool heard = false;   // as of ProfilePut
+    std::uint8_t purposes_told = 0;
+    bool heard = false;  // as of ProfilePut
 };
 struct ProfileErase {
     std::string id;

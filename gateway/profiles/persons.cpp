@@ -108,6 +108,11 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
         look.by_merged = by_merged;
         Person person;
         person.look = std::move(look);
+        if (store::Profile& profile = person.look.profile; !profile.refused_by_merged.empty()) {
+            Picture refused;
+            add_refusals(refused, profile.refused_by_merged);
+            profile.json = with_picture(profile.json, refused, profile.consents_came);
+        }
         return person;
     }
     const bool joined = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
@@ -134,8 +139,12 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
         if (!among(name, names)) person.tied.push_back(name);
     Picture now_known = picture(whole_of, person.look.profile);
     // Whoever said no to one of them said it.
-    for (const auto& [id, other] : whole_of.profiles)
-        if (id != person.look.profile.id) add_refusals(now_known, other.json);
+    for (const auto& [id, other] : whole_of.profiles) {
+        if (id == person.look.profile.id) continue;
+        add_refusals(now_known, other.json);
+        add_refusals(now_known, other.refused_by_merged);
+    }
+    add_refusals(now_known, person.look.profile.refused_by_merged);
     person.look.profile.json =
         with_picture(person.look.profile.json, now_known, person.look.profile.consents_came);
     return person;

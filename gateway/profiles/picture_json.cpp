@@ -129,6 +129,14 @@ std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime
     return out + '}';
 }
 
+void add_refusal(Picture& picture, std::string purpose, ConsentState state, UtcTime since) {
+    const auto [held, fresh] =
+        picture.consents.try_emplace(std::move(purpose), Picture::Consent{state, since, {}, {}});
+    if (!fresh && held->second.since < since &&
+        (held->second.state == ConsentState::granted || held->second.mark.recorded.ms == 0))
+        held->second = {state, since, {}, {}};
+}
+
 }  // namespace
 
 Seen seen_by(const store::Profile& profile, std::string_view gateway_id, std::string_view epoch) {
@@ -174,12 +182,13 @@ void add_refusals(Picture& picture, std::string_view document) {
         if (!state || *state == ConsentState::granted) continue;
         // Without a time it is later than any grant.
         const UtcTime since = parse_rfc3339(text("since")).value_or(later_than_all);
-        const auto [held, fresh] = picture.consents.try_emplace(devices::json_unescape(member.key),
-                                                                Picture::Consent{*state, since, {}, {}});
-        if (!fresh && held->second.since < since &&
-            (held->second.state == ConsentState::granted || held->second.mark.recorded.ms == 0))
-            held->second = {*state, since, {}, {}};
+        add_refusal(picture, devices::json_unescape(member.key), *state, since);
     }
+}
+
+void add_refusals(Picture& picture, const std::vector<store::Refusal>& refusals) {
+    for (const store::Refusal& one : refusals)
+        add_refusal(picture, std::string(purpose_names[one.purpose]), one.state, one.since);
 }
 
 std::string with_picture(const std::string& document, const Picture& picture, UtcTime consents_came) {

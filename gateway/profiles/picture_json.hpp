@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/profiles/picture.hpp"
 #include "store/profiles.hpp"
@@ -27,5 +28,7 @@ std::string with_picture(const std::string& document, const Picture& picture, Ut
 
 // The denied and revoked consents of another profile of the same person, where nothing was said here.
 void add_refusals(Picture& picture, std::string_view document);
+// The same of what those refused that were merged into one of them.
+void add_refusals(Picture& picture, const std::vector<store::Refusal>& refusals);
 
 }  // namespace touchpoint::gateway

@@ -245,6 +245,16 @@ std::string whole_json(const store::Profile& profile) {
     return out + '}';
 }
 
+// Those of which a patch of `consents` says something; null and anything else takes all of them away.
+std::uint8_t purposes_in(std::string_view consents) {
+    if (!is_object(consents)) return store::every_purpose;
+    std::uint8_t told = 0;
+    for (const JsonMember& member : devices::json_members(consents))
+        for (std::size_t purpose = 0; purpose < purpose_names.size(); ++purpose)
+            if (member.is(purpose_names[purpose])) told |= static_cast<std::uint8_t>(1u << purpose);
+    return told;
+}
+
 Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::string_view id,
                                    const devices::Pseudonymiser& pseudonymiser,
                                    std::string_view without = {}) {
@@ -281,6 +291,7 @@ Read<store::ProfilePatch> patch_in(const std::vector<JsonMember>& members, std::
                 if (is_object(consent.value) && any_twice(devices::json_members(consent.value)))
                     return must("consents say something of a purpose twice");
         }
+        if (name == "consents") patch.purposes_told |= purposes_in(member.value);
         if (changes.size() > 1) changes += ',';
         changes += std::string(member.key) + ':' + std::string(member.value);
     }

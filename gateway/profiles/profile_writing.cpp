@@ -48,6 +48,7 @@ Words told(const ProfileOutcome& outcome) {
         case Verdict::refused_erased:
             if (outcome.version == store::every_version)
                 return {410, "erased", outcome.id + " was erased whatever its version: none brings it back"};
+            if (!outcome.detail.empty()) return {410, "erased", outcome.detail};
             return {410, "erased", "this profile was erased; only a newer version brings it back"};
         case Verdict::refused_merged:
             return {409, "merged", "this profile is merged into " + outcome.id};

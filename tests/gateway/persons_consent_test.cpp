@@ -220,6 +220,83 @@ TEST_F(PersonsTest, OfTwoProfilesThatAreOnePersonALaterRefusalBeatsWhatWasGrante
     EXPECT_THAT(read("card:1"), HasSubstr("tea")) << "before";
 }
 
+TEST_F(PersonsTest, WhatAMergedOneRefusedCountsUntilTheSurvivorIsPutAnew) {
+    const auto put_with = [&](const std::string& id, const std::string& alias, const std::string& consent) {
+        return ask("PUT", "/v1/profiles/" + id,
+                   R"({"version":)" + std::to_string(++put_version_) + R"(,"aliases":[")" + alias +
+                       R"("],"traits":{"tier":"gold"},"consents":{"personalisation":{)" + consent + "}}}")
+            .status;
+    };
+    ASSERT_LT(put_with("c-1", "card:1", R"("state":"granted")"), 300u);
+    ASSERT_LT(put_with("c-2", "card:2", R"("state":"denied")"), 300u);
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 200u);
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gold"))) << "nothing happened here, and he said no";
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:2"), Not(HasSubstr("tea")));
+    close();
+    open();
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gold")));
+    const auto patch_with = [&](const std::string& members) {
+        return ask("PATCH", "/v1/profiles/c-1",
+                   R"({"version":)" + std::to_string(++put_version_) + ',' + members + '}')
+            .status;
+    };
+    for (const char* says_nothing_of_it : {R"("traits":{"size":"M"})", R"("consents":{})",
+                                           R"("consents":{"marketing":{"state":"granted"}})"}) {
+        ASSERT_LT(patch_with(says_nothing_of_it), 300u);
+        EXPECT_THAT(read("card:1"), Not(HasSubstr("gold"))) << says_nothing_of_it;
+    }
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/unmerge", R"({"ids":["c-2"]})").status, 200u);
+    EXPECT_THAT(read("card:1"), HasSubstr("gold")) << "it was somebody else";
+    EXPECT_THAT(read("card:2"), Not(HasSubstr("gold")));
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 200u);
+    ASSERT_LT(put_with("c-1", "card:1", R"("state":"granted")"), 300u);
+    EXPECT_THAT(read("card:2"), HasSubstr("gold")) << "the platform knows both, and says what holds";
+}
+
+TEST_F(PersonsTest, APatchThatSaysAGrantOnceMoreAnswersForWhatAMergedOneRefused) {
+    put("c-1", 1, "card:1", R"(,"traits":{"tier":"gold"})");
+    ASSERT_LT(ask("PUT", "/v1/profiles/c-2",
+                  R"({"version":1,"aliases":["card:2"],"consents":{"personalisation":{"state":"denied"}}})")
+                  .status,
+              300u);
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 200u);
+    ASSERT_THAT(read("card:2"), Not(HasSubstr("gold")));
+    ASSERT_LT(ask("PATCH", "/v1/profiles/c-1",
+                  R"({"version":2,"consents":{"personalisation":{"state":"granted"}}})")
+                  .status,
+              300u);
+    EXPECT_THAT(read("card:2"), HasSubstr("gold"));
+}
+
+TEST_F(PersonsTest, AGrantAfterwardsUndoesWhatAMergedOneRefused) {
+    put("c-1", 1, "card:1");
+    ASSERT_LT(ask("PUT", "/v1/profiles/c-2",
+                  R"({"version":1,"aliases":["card:2"],"consents":{"personalisation":{"state":"denied"}}})")
+                  .status,
+              300u);
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 200u);
+    viewed("card:1", "tea");
+    ASSERT_THAT(read("card:1"), Not(HasSubstr("tea")));
+    clock_.advance(std::chrono::hours(1));
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"granted"})");
+    EXPECT_THAT(read("card:2"), HasSubstr("tea")) << "asked again, he said yes";
+}
+
+TEST_F(PersonsTest, OfTwoProfilesThatAreOnePersonARefusalOfOneThatWasMergedCounts) {
+    put("c-1", 1, "card:1");
+    put("c-2", 1, "card:2");
+    ASSERT_LT(ask("PUT", "/v1/profiles/c-3",
+                  R"({"version":1,"aliases":["card:3"],"consents":{"personalisation":{"state":"denied"}}})")
+                  .status,
+              300u);
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-2/merge", R"({"from":["c-3"]})").status, 200u);
+    told(Stream::customer, "store.kiosk.identify.v1", "card:1", "", "{}", "card:2");
+    viewed("card:1", "tea");
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("tea")));
+}
+
 TEST_F(PersonsTest, ARefusalIsObeyedAlsoFromADeviceWhoseClockIsYearsBehind) {
     ASSERT_LT(ask("PUT", "/v1/profiles/c-1",
                   R"({"version":1,"aliases":["card:1"],"consents":{"personalisation":{"state":"granted",)"

@@ -198,10 +198,13 @@ class PersonsModelTest : public ProfileShop {
         for (const std::string& card : cards_of) body += (body.back() == '[' ? "\"" : ",\"") + card + "\"";
         body += "]" + (seen ? R"(,"updated":")" + to_rfc3339(clock_.utc()) + "\"" : std::string()) + "}";
         const unsigned status = ask("PUT", "/v1/profiles/" + id, body).status;
+        const auto held = profiles_model_.live.find(id);
+        const bool decided_anew = held == profiles_model_.live.end() || held->second.json != state;
         const bool taken = profiles_model_.put(id, version_, cards_of, state);
         ASSERT_EQ(status < 300, taken) << id << status;
         if (!taken) return;
         updated_[id] = seen ? now() : 0;
+        if (decided_anew) consents_came_[id] = now();
         // What was seen is gone for good once that is written down; before, a start reads it from the log
         // again.
         if (seen) {
@@ -229,9 +232,11 @@ class PersonsModelTest : public ProfileShop {
         if (id == which) return;
         const unsigned status =
             ask("POST", "/v1/profiles/" + id + "/unmerge", R"({"ids":[")" + which + R"("]})").status;
+        const bool was_merged = profiles_model_.merged.contains(which);
         const bool done = profiles_model_.unmerge(id, {which});
         ASSERT_EQ(status < 300, done) << which << " out of " << id;
         if (!done) return;
+        if (was_merged) consents_came_[which] = now();
         events_.part(aliases_of(id), aliases_of(which));
     }
     void erase() {
@@ -369,9 +374,20 @@ class PersonsModelTest : public ProfileShop {
         }
         // Whoever said no to the other of two profiles that are one person said it.
         bool refused = false;
+        std::int64_t merged_refused = -1;
         for (const std::string& name : want.names) {
             const std::string id = profiles_model_.whose(name);
-            refused = refused || (!id.empty() && id != want.id && profiles_model_.live[id].json == "denied");
+            if (id.empty()) continue;
+            refused = refused || (id != want.id && profiles_model_.live[id].json == "denied");
+            // And to one that the platform merged, while nothing new came of the whole; a later grant counts.
+            for (const auto& merged : profiles_model_.live[id].from)
+                if (merged.refusal_stands() && merged.json == "denied")
+                    merged_refused = std::max(merged_refused, consents_came_.at(merged.id));
+        }
+        const auto said_here = consents.find("analytics");
+        if (said_here != consents.end() && said_here->second.ms < merged_refused) refused = true;
+        if ((refused || merged_refused >= 0) && !consents.contains("analytics")) {
+            ASSERT_NE(json.find("\"analytics\":{\"state\":\"denied\""), std::string::npos) << json;
         }
         if (refused && consents.contains("analytics") && consents["analytics"].state == "granted")
             consents["analytics"] = {"denied", consents["analytics"].ms};
@@ -397,6 +413,7 @@ class PersonsModelTest : public ProfileShop {
     std::uint64_t version_ = 0;
     int visit_ = 0;
     std::map<std::string, std::int64_t> updated_;
+    std::map<std::string, std::int64_t> consents_came_;
     std::map<std::string, std::string> references_;
     PlainProfiles profiles_model_;
     PlainEvents events_;

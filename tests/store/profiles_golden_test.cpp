@@ -17,8 +17,9 @@ namespace touchpoint::tests {
 namespace {
 
 using testing::UnorderedElementsAre;
+using testing::UnorderedElementsAreArray;
 
-constexpr int formats = 3;
+constexpr int formats = 4;
 
 std::string golden_rows(int format) {
     return std::string(SOURCE_DIR) + "/tests/fixtures/store/profiles-format-" + std::to_string(format) +
@@ -78,12 +79,16 @@ class GoldenProfiles : public ProfilesFixture, public testing::WithParamInterfac
     }
 };
 
+// Formats before 4 were written with {"a":3}, and would not have kept what it refuses.
+constexpr const char* c_3 =
+    R"({"a":3,"consents":{"marketing":{"state":"denied","since":"2026-01-02T00:00:00Z"},"analytics":{"state":"revoked"}}})";
+
 TEST_P(GoldenProfiles, DISABLED_WritesTheGoldenRows) {
     if (GetParam() != formats) GTEST_SKIP() << "older ones stay as they are";
     open();
     put("c-1", 5, {"card:1", "email:jane@example.com"}, R"({"traits":{"tier":"gold"},"x":1.50})");
     put("c-2", 7, {"card:2"}, R"({"traits":{"tier":"blue"}})");
-    put("c-3", 2, {"card:3"}, R"({"a":3})");
+    put("c-3", 2, {"card:3"}, c_3);
     merge("c-2", {"c-3"});
     merge("c-1", {"c-2", "c-unknown"});
     put("c-4", 9, {"card:4"});
@@ -105,6 +110,11 @@ TEST_P(GoldenProfiles, SayWhatTheySaidWhenTheyWereWritten) {
         EXPECT_EQ(look.profile.json, R"({"traits":{"tier":"gold"},"x":1.50})");
         EXPECT_THAT(look.profile.merged_from, UnorderedElementsAre("c-2", "c-3", "c-unknown"));
     }
+    const store::Refusal marketing{3, ConsentState::denied, *parse_rfc3339("2026-01-02T00:00:00Z")};
+    const store::Refusal analytics{1, ConsentState::revoked, now_};
+    EXPECT_THAT(by_id("c-1").profile.refused_by_merged,
+                UnorderedElementsAreArray(GetParam() < 4 ? std::vector<store::Refusal>()
+                                                         : std::vector{marketing, analytics}));
     for (const char* text : {"card:1", "card:2", "card:3", "email:jane@example.com"})
         EXPECT_EQ(whose(text), "c-1") << text;
     EXPECT_EQ(by_id("c-4").kind, Kind::erased);

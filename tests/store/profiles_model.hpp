@@ -24,6 +24,9 @@ class PlainProfiles {
         std::string json;
         Names aliases;
         std::string via;
+        bool answered_then = false;  // when it came here: by the one it came with
+        bool answered = false;       // by the one whose this is, since
+        bool refusal_stands() const { return !answered_then && !answered; }
     };
     struct One {
         std::uint64_t version = 0;
@@ -67,6 +70,7 @@ class PlainProfiles {
         one.version = version;
         one.json = json;
         one.own = aliases;
+        for (Absorbed& from : one.from) from.answered = true;
         return true;
     }
     bool merge(const std::string& id, const Names& from) {
@@ -85,6 +89,8 @@ class PlainProfiles {
             for (const Absorbed& older : gone.from) {
                 merged[older.id].first = id;
                 one.from.push_back(older);
+                one.from.back().answered_then = !older.refusal_stands();
+                one.from.back().answered = false;
             }
             merged[name] = {id, gone.version};
             one.from.push_back({name, gone.version, gone.json, gone.own, id});
@@ -109,6 +115,7 @@ class PlainProfiles {
                     merged[one.id].first = root.id;
                     back.from.push_back(one);
                     back.from.back().aliases = without(one.aliases, given);
+                    back.from.back().answered = false;
                 }
             const Names held = back.aliases();
             given.insert(held.begin(), held.end());

@@ -120,6 +120,46 @@ TEST_F(UnmergeTest, AnAliasThatSeveralOfThemListGoesToTheOneWhoseItWasFirst) {
     EXPECT_EQ(whose("card:3"), "c-3");
 }
 
+TEST_F(UnmergeTest, WhatSomebodyRefusedIsAnsweredByThoseItWasToldFor) {
+    const auto refused = [this](const std::string& id) {
+        std::vector<int> purposes;
+        for (const store::Refusal& one : by_id(id).profile.refused_by_merged) purposes.push_back(one.purpose);
+        return purposes;
+    };
+    const std::string no =
+        R"({"consents":{"personalisation":{"state":"denied"},"marketing":{"state":"revoked"}}})";
+    put("c-1", 1, {"card:1"});
+    put("c-2", 1, {"card:2"});
+    put("c-3", 1, {"card:3"}, no);
+    merge("c-2", {"c-3"});
+    EXPECT_THAT(refused("c-2"), ElementsAre(2, 3));
+    store::ProfilePatch part{"c-2", 2, {}, [](const store::Profile& held) -> Result<store::ProfilePut> {
+                                 return store::ProfilePut{held.id, 0, {}, held.aliases, held.json, {}};
+                             }};
+    part.purposes_told = 1u << 3;
+    apply(part);
+    EXPECT_THAT(refused("c-2"), ElementsAre(2)) << "of marketing it says what holds";
+    merge("c-1", {"c-2"});
+    EXPECT_THAT(refused("c-1"), ElementsAre(2));
+    put("c-1", 2, {"card:1"});
+    EXPECT_THAT(refused("c-1"), ElementsAre()) << "of all of them";
+    unmerge("c-1", {"c-2"});
+    EXPECT_THAT(refused("c-2"), ElementsAre(2)) << "what c-1 told is no word of this one";
+    unmerge("c-2", {"c-3"});
+    EXPECT_THAT(refused("c-2"), ElementsAre());
+    EXPECT_EQ(by_id("c-3").profile.json, no);
+}
+
+TEST_F(UnmergeTest, ARefusalOutlivesTheDocumentForWhichThereIsNoRoom) {
+    const std::string large = R"("x":")" + std::string(40'000, 'x') + "\"";
+    put("c-1", 1, {"card:1"});
+    put("c-2", 1, {"card:2"}, R"({"consents":{"marketing":{"state":"denied"}},)" + large + "}");
+    put("c-3", 1, {"card:3"}, '{' + large + '}');
+    merge("c-1", {"c-2"});
+    merge("c-1", {"c-3"});
+    EXPECT_EQ(by_id("c-1").profile.refused_by_merged.size(), 1u);
+}
+
 TEST_F(UnmergeTest, WhoIsNotMergedIntoItIsTold) {
     put("c-1", 1, {"card:1"});
     put("c-2", 2, {"card:2"});
