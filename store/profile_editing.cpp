@@ -288,6 +288,16 @@ std::optional<std::string_view> consents_in(std::string_view json) {
 
 }  // namespace
 
+void ProfileEditing::answer(MergedIn& one, const std::string& id, std::uint8_t purposes) {
+    if (one.refusals.empty() || purposes == 0) return;
+    const auto held = std::find_if(one.answers.begin(), one.answers.end(),
+                                   [&](const MergedIn::Answer& other) { return other.by == id; });
+    if (held == one.answers.end())
+        one.answers.push_back({id, purposes});
+    else
+        held->purposes |= purposes;
+}
+
 void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) {
     ProfileBody body;
     body.id = wanted.id;
@@ -300,7 +310,7 @@ void ProfileEditing::replace(Row row, bool was_there, const ProfilePut& wanted) 
     const ProfileHead head{ProfileKind::live, wanted.version, wanted.updated, now_};
     if (was_there) {
         body.merged_in = row.body->merged_in;
-        for (MergedIn& one : body.merged_in) one.answered |= wanted.purposes_told;
+        for (MergedIn& one : body.merged_in) answer(one, wanted.id, wanted.purposes_told);
         const auto stay = alias_keys(body);
         for (const Alias& alias : row.body->aliases)
             if (!among(stay, alias.key)) release(alias.key, row.key);

@@ -63,6 +63,7 @@ class ProfileEditing {
     ProfileOutcome put(const ProfilePut& wanted);
     ProfileOutcome patch(const ProfilePatch& wanted);
     ProfileOutcome erase(const ProfileErase& wanted);
+    static void answer(MergedIn& one, const std::string& id, std::uint8_t purposes);
     void replace(Row row, bool was_there, const ProfilePut& wanted);
     void bury_person(const Row& person, const std::string& own, std::vector<std::string>& buried,
                      std::vector<std::string>& forgotten);

@@ -141,22 +141,19 @@ ProfileOutcome ProfileEditing::merge(const ProfileMerge& wanted) {
 // `row` may be one that is not there.
 void ProfileEditing::absorb(const Row& row, const std::string& id, const std::string& survivor_key,
                             ProfileBody& body) {
-    MergedIn one{id, row.head.version, {}, body.id, {}, {}, 0};
+    MergedIn one{id, row.head.version, {}, body.id, {}, {}, {}, {}};
     if (row.body) {
         one.aliases = row.body->aliases;
         one.json = row.body->json;
-        one.refusals = refusals_in(one.json, row.body->consents_came);
+        one.refusals = row.hollow() ? row.body->refusals : refusals_in(one.json, row.body->consents_came);
+        one.consents_came = row.body->consents_came;
         for (const std::string& alias : alias_keys(*row.body))
             write(parts_.tables.aliases, alias, survivor_key);
         for (const MergedIn& older : row.body->merged_in) {
             const auto merged = load(key_of(older.id));
             if (merged && merged->head.kind == ProfileKind::merged)
                 write_merged(merged->key, merged->head, body.id, merged->bytes);
-            MergedIn& with = body.merged_in.emplace_back(older);
-            // Undone, the one it came with says again what it said: that is answered for good.
-            std::erase_if(with.refusals,
-                          [&](const Refusal& each) { return (with.answered >> each.purpose & 1) != 0; });
-            with.answered = 0;
+            body.merged_in.push_back(older);
         }
     }
     if (row.bytes != 0) drop_row(row);
@@ -230,14 +227,19 @@ void ProfileEditing::bring_back(const MergedIn& one, std::vector<MergedIn> with,
     }
     head.kind = ProfileKind::live;
     head.version = one.json.empty() ? 0 : one.version;
-    ProfileBody body{one.id, one.aliases, std::move(with), one.json, now_, now_};
+    ProfileBody body{one.id, one.aliases, std::move(with), one.json, now_, one.consents_came, {}};
+    if (body.consents_came.ms == 0) body.consents_came = now_;
+    if (body.json.empty()) body.refusals = one.refusals;
+    std::vector<std::string> together{one.id};
+    for (const MergedIn& other : body.merged_in) together.push_back(other.id);
     const auto left = [&](const Alias& alias) {
         return get(parts_.tables.aliases, alias.key) != survivor_key;
     };
     std::erase_if(body.aliases, left);
     for (MergedIn& other : body.merged_in) {
         std::erase_if(other.aliases, left);
-        other.answered = 0;  // by another one's word, which it is not any more
+        std::erase_if(other.answers,
+                      [&](const MergedIn::Answer& answer) { return !among(together, answer.by); });
         if (const auto merged = load(key_of(other.id)); merged && merged->head.kind == ProfileKind::merged)
             write_merged(merged->key, merged->head, one.id, merged->bytes);
     }

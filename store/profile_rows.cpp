@@ -97,11 +97,17 @@ std::string live_row(const SealedBox& box, std::string_view key, const ProfileHe
         append_text(plain, one.via);
         append_text(plain, one.json);
         append_refusals(plain, one.refusals);
-        append_little(plain, one.answered);
+        append_little(plain, static_cast<std::uint64_t>(one.consents_came.ms));
+        append_little(plain, static_cast<std::uint32_t>(one.answers.size()));
+        for (const MergedIn::Answer& answer : one.answers) {
+            append_text(plain, answer.by);
+            append_little(plain, answer.purposes);
+        }
     }
     append_text(plain, body.json);
     append_little(plain, static_cast<std::uint64_t>(body.came.ms));
     append_little(plain, static_cast<std::uint64_t>(body.consents_came.ms));
+    append_refusals(plain, body.refusals);
     return sealed_row(box, key, head, plain);
 }
 
@@ -155,7 +161,12 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
         if (!first_format) one.json = in.text();
         if (written >= 4) {
             one.refusals = read_refusals(in);
-            one.answered = in.little<std::uint8_t>();
+            one.consents_came.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
+            for (auto left = in.little<std::uint32_t>(); left > 0 && in.ok(); --left) {
+                MergedIn::Answer& answer = one.answers.emplace_back();
+                answer.by = in.text();
+                answer.purposes = in.little<std::uint8_t>();
+            }
         }
         body.merged_in.push_back(std::move(one));
     }
@@ -165,6 +176,7 @@ std::optional<ProfileBody> open_live_row(const SealedBox& box, std::string_view 
         body.came.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
         body.consents_came.ms = static_cast<std::int64_t>(in.little<std::uint64_t>());
     }
+    if (written >= 4) body.refusals = read_refusals(in);
     if (!in.ok() || !in.at_end()) return std::nullopt;
     return body;
 }

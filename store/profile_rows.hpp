@@ -5,6 +5,7 @@
 // On disk: store/README.md, "cache".
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -56,9 +57,22 @@ struct MergedIn {
     // Whom it was merged into then: the one whose row this is, or another one of its merged_in.
     std::string via;
     std::string json;  // as ProfileBody's; empty: there was none, or no room for it
-    // Kept apart from `json`, which may leave. Counts until the survivor tells of that purpose.
+    // Kept apart from `json`, which may leave. Counts until one that it is merged into tells of that purpose.
     std::vector<Refusal> refusals;
-    std::uint8_t answered = 0;  // purposes of which it has told since
+    UtcTime consents_came{};  // as ProfileBody's
+    // Which of those told of which purposes, since it is merged into them. At most one for each: apart from
+    // each other again, what the others told is no word of theirs.
+    struct Answer {
+        std::string by;  // an id
+        std::uint8_t purposes = 0;
+        bool operator==(const Answer&) const = default;
+    };
+    std::vector<Answer> answers;
+    bool stands(const Refusal& refusal) const {
+        return std::none_of(answers.begin(), answers.end(), [&](const Answer& answer) {
+            return (answer.purposes >> refusal.purpose & 1) != 0;
+        });
+    }
     bool operator==(const MergedIn&) const = default;
 };
 
@@ -70,7 +84,8 @@ struct ProfileBody {
     // and any version of the platform is newer.
     std::string json;
     UtcTime came{};  // when this version came for the first time: what was recorded later it cannot have seen
-    UtcTime consents_came{};  // when its `consents` came, in this version or an older one
+    UtcTime consents_came{};        // when its `consents` came, in this version or an older one
+    std::vector<Refusal> refusals;  // of a document that was lost, while there is no other
     bool operator==(const ProfileBody&) const = default;
 };
 

@@ -130,10 +130,11 @@ Result<ProfileLook> Profiles::look(Transaction& txn, std::string_view key, bool 
     profile.consents_came = body->consents_came;
     profile.json = body->json.empty() ? "{}" : std::move(body->json);
     profile.aliases = std::move(body->aliases);
+    profile.refused_by_merged = std::move(body->refusals);
     for (MergedIn& one : body->merged_in) {
         profile.merged_from.push_back(std::move(one.id));
         for (const Refusal& refusal : one.refusals)
-            if ((one.answered >> refusal.purpose & 1) == 0) profile.refused_by_merged.push_back(refusal);
+            if (one.stands(refusal)) profile.refused_by_merged.push_back(refusal);
         for (Alias& alias : one.aliases)
             if (std::find(profile.aliases.begin(), profile.aliases.end(), alias) == profile.aliases.end())
                 profile.aliases.push_back(std::move(alias));

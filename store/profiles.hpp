@@ -56,7 +56,8 @@ struct Profile {
     std::string json;            // one object without id, aliases, version, updated
     std::vector<Alias> aliases;  // its own and those of the profiles merged into it, each once
     std::vector<std::string> merged_from;
-    std::vector<Refusal> refused_by_merged;  // what those refused and this one has not told of since
+    // What those refused and this one has not told of since; what it refused itself, where that was lost.
+    std::vector<Refusal> refused_by_merged;
 };
 
 struct ProfileLook {

@@ -35,6 +35,14 @@ void join(store::Profile& survivor, const store::Profile& other) {
     for (const std::string& id : other.merged_from) add(id);
 }
 
+// Its document, with what those refused that were merged into it.
+std::string with_refusals(const store::Profile& profile) {
+    if (profile.refused_by_merged.empty()) return profile.json;
+    Picture refused;
+    add_refusals(refused, profile.refused_by_merged);
+    return with_picture(profile.json, refused, profile.consents_came);
+}
+
 }  // namespace
 
 // Everybody whom events and the platform's lists of aliases together make one person: names that were joined,
@@ -108,11 +116,7 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
         look.by_merged = by_merged;
         Person person;
         person.look = std::move(look);
-        if (store::Profile& profile = person.look.profile; !profile.refused_by_merged.empty()) {
-            Picture refused;
-            add_refusals(refused, profile.refused_by_merged);
-            profile.json = with_picture(profile.json, refused, profile.consents_came);
-        }
+        person.look.profile.json = with_refusals(person.look.profile);
         return person;
     }
     const bool joined = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
@@ -142,7 +146,7 @@ Result<Person> Persons::complete(store::ProfileLook look, bool by_merged, UtcTim
     for (const auto& [id, other] : whole_of.profiles) {
         if (id == person.look.profile.id) continue;
         add_refusals(now_known, other.json);
-        add_refusals(now_known, other.refused_by_merged);
+        if (!other.refused_by_merged.empty()) add_refusals(now_known, with_refusals(other));
     }
     add_refusals(now_known, person.look.profile.refused_by_merged);
     person.look.profile.json =

@@ -132,9 +132,12 @@ std::string consents_json(std::string_view said, Picture::Consents ours, UtcTime
 void add_refusal(Picture& picture, std::string purpose, ConsentState state, UtcTime since) {
     const auto [held, fresh] =
         picture.consents.try_emplace(std::move(purpose), Picture::Consent{state, since, {}, {}});
-    if (!fresh && held->second.since < since &&
-        (held->second.state == ConsentState::granted || held->second.mark.recorded.ms == 0))
-        held->second = {state, since, {}, {}};
+    if (fresh) return;
+    // As in is_later(): a refusal counts from when it came at the latest.
+    const Picture::Consent& ours = held->second;
+    const UtcTime at =
+        ours.state == ConsentState::granted ? ours.since : std::max(ours.since, ours.mark.recorded);
+    if (at < since) held->second = {state, since, {}, {}};
 }
 
 }  // namespace

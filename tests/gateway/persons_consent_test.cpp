@@ -269,6 +269,27 @@ TEST_F(PersonsTest, APatchThatSaysAGrantOnceMoreAnswersForWhatAMergedOneRefused)
     EXPECT_THAT(read("card:2"), HasSubstr("gold"));
 }
 
+TEST_F(PersonsTest, AnOlderRefusalToldHereDoesNotHideALaterOneOfAMergedProfile) {
+    told(Stream::customer, "store.kiosk.consent.v1", "card:1", "",
+         R"({"purpose":"personalisation","state":"revoked"})");
+    clock_.advance(std::chrono::hours(1));
+    const auto put_with = [&](const std::string& id, const std::string& alias, const std::string& state) {
+        const unsigned status =
+            ask("PUT", "/v1/profiles/" + id,
+                R"({"version":1,"aliases":[")" + alias +
+                    R"("],"traits":{"tier":"gold"},"consents":{"personalisation":{"state":")" + state +
+                    R"(","since":")" + to_rfc3339(clock_.utc()) + R"("}}})")
+                .status;
+        ASSERT_LT(status, 300u);
+        clock_.advance(std::chrono::hours(1));
+    };
+    put_with("c-1", "card:1", "granted");
+    EXPECT_THAT(read("card:1"), HasSubstr("gold")) << "asked again, he said yes";
+    put_with("c-2", "card:2", "denied");
+    ASSERT_EQ(ask("POST", "/v1/profiles/c-1/merge", R"({"from":["c-2"]})").status, 200u);
+    EXPECT_THAT(read("card:1"), Not(HasSubstr("gold")));
+}
+
 TEST_F(PersonsTest, AGrantAfterwardsUndoesWhatAMergedOneRefused) {
     put("c-1", 1, "card:1");
     ASSERT_LT(ask("PUT", "/v1/profiles/c-2",

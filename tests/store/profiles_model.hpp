@@ -24,16 +24,22 @@ class PlainProfiles {
         std::string json;
         Names aliases;
         std::string via;
-        bool answered_then = false;  // when it came here: by the one it came with
-        bool answered = false;       // by the one whose this is, since
-        bool refusal_stands() const { return !answered_then && !answered; }
+        bool refuses = false;
+        Names answered_by;
+        bool refusal_stands() const { return refuses && answered_by.empty(); }
     };
     struct One {
         std::uint64_t version = 0;
         std::string json;  // empty: lost with a merge that was undone
         Names own;         // aliases that it lists
         std::vector<Absorbed> from;
+        bool refused = false;  // in a document that was lost
 
+        std::size_t refusals() const {
+            std::size_t count = refused ? 1 : 0;
+            for (const Absorbed& one : from) count += one.refusal_stands() ? 1 : 0;
+            return count;
+        }
         Names aliases() const {
             Names all = own;
             for (const Absorbed& one : from) all.insert(one.aliases.begin(), one.aliases.end());
@@ -56,7 +62,9 @@ class PlainProfiles {
             if (one.aliases().contains(alias)) return id;
         return "";
     }
-    bool put(const std::string& id, std::uint64_t version, const Names& aliases, const std::string& json) {
+    // `tells`: it is all of it, or a part that says something of consents.
+    bool put(const std::string& id, std::uint64_t version, const Names& aliases, const std::string& json,
+             bool tells = true) {
         if (erased.contains(id) && version <= erased[id].version) return false;
         if (merged.contains(id)) return false;
         const bool hollow = live.contains(id) && live[id].json.empty();
@@ -70,7 +78,9 @@ class PlainProfiles {
         one.version = version;
         one.json = json;
         one.own = aliases;
-        for (Absorbed& from : one.from) from.answered = true;
+        one.refused = false;
+        if (tells)
+            for (Absorbed& from : one.from) from.answered_by.insert(id);
         return true;
     }
     bool merge(const std::string& id, const Names& from) {
@@ -89,11 +99,10 @@ class PlainProfiles {
             for (const Absorbed& older : gone.from) {
                 merged[older.id].first = id;
                 one.from.push_back(older);
-                one.from.back().answered_then = !older.refusal_stands();
-                one.from.back().answered = false;
             }
             merged[name] = {id, gone.version};
-            one.from.push_back({name, gone.version, gone.json, gone.own, id});
+            one.from.push_back(
+                {name, gone.version, gone.json, gone.own, id, gone.refused || refuses(gone.json), {}});
         }
         std::size_t bytes = 0;
         for (const Absorbed& each : one.from) bytes += each.json.size();
@@ -110,12 +119,17 @@ class PlainProfiles {
         for (const Absorbed& root : all) {
             if (!ids.contains(root.id)) continue;
             One back{root.json.empty() ? 0 : root.version, root.json, without(root.aliases, given), {}};
+            back.refused = root.json.empty() && root.refuses;
+            Names together{root.id};
+            for (const Absorbed& one : all)
+                if (root_of(one, all, ids) == root.id) together.insert(one.id);
             for (const Absorbed& one : all)
                 if (one.id != root.id && root_of(one, all, ids) == root.id) {
                     merged[one.id].first = root.id;
                     back.from.push_back(one);
                     back.from.back().aliases = without(one.aliases, given);
-                    back.from.back().answered = false;
+                    std::erase_if(back.from.back().answered_by,
+                                  [&](const std::string& by) { return !together.contains(by); });
                 }
             const Names held = back.aliases();
             given.insert(held.begin(), held.end());
@@ -171,6 +185,7 @@ class PlainProfiles {
     }
 
   private:
+    static bool refuses(const std::string& json) { return json.find("denied") != std::string::npos; }
     static std::uint64_t late(std::uint64_t version, const std::string& json) {
         return version == 0 && json.empty() ? store::every_version : version;
     }
@@ -240,7 +255,9 @@ class ProfilesAgainstMaps : public ProfilesFixture {
     // Now and then so large that three of them are too many to be kept for one profile.
     std::string some_json(int step) {
         const std::size_t filler = roll(12) == 0 ? 25'000 : 0;
-        return R"({"n":)" + std::to_string(step) + R"(,"x":")" + std::string(filler, 'x') + "\"}";
+        const std::string state = roll(2) == 0 ? "denied" : "granted";
+        return R"({"n":)" + std::to_string(step) + R"(,"consents":{"marketing":{"state":")" + state +
+               R"("}},"x":")" + std::string(filler, 'x') + "\"}";
     }
 
     void change(int step) {
@@ -286,8 +303,11 @@ class ProfilesAgainstMaps : public ProfilesFixture {
         const bool held = model_.live.contains(id) && !model_.live[id].json.empty();
         Names all = named;
         if (held) all.insert(model_.live[id].own.begin(), model_.live[id].own.end());
-        const bool done = !apply(store::ProfilePatch{id, version, {}, edit}).refused();
-        ASSERT_EQ(done, held && model_.put(id, version, all, json)) << id;
+        store::ProfilePatch wanted{id, version, {}, edit};
+        const bool tells = roll(2) == 0;
+        if (tells) wanted.purposes_told = 1u << 3;
+        const bool done = !apply(wanted).refused();
+        ASSERT_EQ(done, held && model_.put(id, version, all, json, tells)) << id;
     }
     void change_unmerge() {
         std::string id = some_id();
@@ -322,6 +342,7 @@ class ProfilesAgainstMaps : public ProfilesFixture {
             for (const auto& each : look.profile.aliases) held.insert(each.text);
             ASSERT_EQ(held, one.aliases()) << id;
             for (const auto& each : one.from) from.insert(each.id);
+            ASSERT_EQ(look.profile.refused_by_merged.size(), one.refusals()) << id;
             ASSERT_EQ(Names(look.profile.merged_from.begin(), look.profile.merged_from.end()), from) << id;
         }
         for (int i = 0; i < aliases; ++i) {

@@ -158,6 +158,30 @@ TEST_F(UnmergeTest, ARefusalOutlivesTheDocumentForWhichThereIsNoRoom) {
     merge("c-1", {"c-2"});
     merge("c-1", {"c-3"});
     EXPECT_EQ(by_id("c-1").profile.refused_by_merged.size(), 1u);
+    unmerge("c-1", {"c-2"});
+    EXPECT_EQ(by_id("c-1").profile.refused_by_merged.size(), 0u);
+    EXPECT_EQ(by_id("c-2").profile.json, "{}") << "it was lost";
+    EXPECT_EQ(by_id("c-2").profile.refused_by_merged.size(), 1u) << "what he refused was not";
+    merge("c-1", {"c-2"});
+    EXPECT_EQ(by_id("c-1").profile.refused_by_merged.size(), 1u);
+    unmerge("c-1", {"c-2"});
+    put("c-2", 2, {"card:2"});
+    EXPECT_EQ(by_id("c-2").profile.refused_by_merged.size(), 0u);
+}
+
+TEST_F(UnmergeTest, WhatTheOneInTheMiddleToldIsNoWordOfTheInnerOne) {
+    put("c-1", 1, {"card:1"});
+    put("c-2", 1, {"card:2"});
+    put("c-3", 1, {"card:3"});
+    put("c-4", 1, {"card:4"}, R"({"consents":{"marketing":{"state":"denied"}}})");
+    merge("c-3", {"c-4"});
+    merge("c-2", {"c-3"});
+    put("c-2", 2, {"card:2"});
+    merge("c-1", {"c-2"});
+    EXPECT_EQ(by_id("c-1").profile.refused_by_merged.size(), 0u);
+    unmerge("c-1", {"c-3"});
+    EXPECT_EQ(by_id("c-3").profile.refused_by_merged.size(), 1u);
+    EXPECT_EQ(whose("card:4"), "c-3");
 }
 
 TEST_F(UnmergeTest, WhoIsNotMergedIntoItIsTold) {
