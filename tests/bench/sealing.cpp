@@ -89,7 +89,10 @@ void run(const Options& options) {
         asked.push_back(key_of(bench::card_of(random() % options.profiles)));
     // As long as what a row of one of them holds sealed.
     const store::ProfilePut one = customer(7, 1, options.bytes);
-    store::ProfileBody body{one.id, one.aliases, {}, one.json};
+    store::ProfileBody body;
+    body.id = one.id;
+    body.aliases = one.aliases;
+    body.json = one.json;
     const std::string row = store::live_row(box, std::string(32, 'r'), {}, body);
     const std::string plain(row.size() - store::profile_head_bytes - 29, 'p');
     const std::string sealed = box.seal(plain, "context");
