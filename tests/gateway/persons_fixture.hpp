@@ -25,6 +25,14 @@ class PersonsTest : public ProfileShop {
                 more + "}");
         ASSERT_LT(answer.status, 300u) << answer.body;
     }
+    // `consent`: what it says of personalisation, {"state":..} without the braces. Each is a newer version.
+    void put_saying(const std::string& consent, const std::string& id, const std::string& alias) {
+        const auto answer =
+            ask("PUT", "/v1/profiles/" + id,
+                R"({"version":)" + std::to_string(++put_version_) + R"(,"aliases":[")" + alias +
+                    R"("],"traits":{"tier":"gold"},"consents":{"personalisation":{)" + consent + "}}}");
+        ASSERT_LT(answer.status, 300u) << answer.body;
+    }
     void viewed(const std::string& customer, const std::string& item, const std::string& session = "") {
         told(Stream::interactions, view, customer, session, R"({"item":")" + item + "\"}");
     }
