@@ -81,6 +81,23 @@ TEST_F(WholeGatewayTest, AnEventOfAKioskReachesThePlatform) {
     EXPECT_EQ(gateway_->metric("touchpoint_store_horizon_sequence{stream=\"interactions\"}"), 1);
 }
 
+// A drain compresses for seconds; who stands at a till waits for the loop.
+TEST_F(WholeGatewayTest, ThreadsThatNobodyWaitsForGiveWay) {
+    gateway_->start();
+    std::map<std::string, int> nice;
+    for (const auto& thread :
+         fs::directory_iterator("/proc/" + std::to_string(gateway_->process().pid()) + "/task")) {
+        std::string name = read_file(thread.path() / "comm");
+        if (!name.empty()) name.pop_back();
+        nice[name] = getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoi(thread.path().filename())));
+    }
+    const int as_others = getpriority(PRIO_PROCESS, 0);
+    EXPECT_EQ(nice["touchpointd"], as_others);
+    EXPECT_EQ(nice["store"], as_others);
+    EXPECT_EQ(nice["reader"], 5);
+    EXPECT_EQ(nice["live"], 5);
+}
+
 TEST_F(WholeGatewayTest, AProxyInTheEnvironmentIsNotAskedForTheBroker) {
     for (const char* proxy : {"http://127.0.0.1:9", ""}) {
         ASSERT_EQ(setenv("http_proxy", proxy, 1), 0);
