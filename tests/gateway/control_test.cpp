@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -284,6 +286,35 @@ TEST_F(ControlTest, ACommandWithoutADaemonKnowsThat) {
         testing::internal::GetCapturedStderr(),
         AllOf(HasSubstr("the gateway does not answer on"), HasSubstr("do      systemctl start touchpoint"),
               HasSubstr("none.toml: error: there is no such file")));
+}
+
+// A start that a person must repair: the reason stands in the log alone.
+TEST_F(ControlTest, ACommandWithoutADaemonShowsItsLastError) {
+    const auto tool = folder_.path() / "journalctl";
+    tests::write_file(
+        tool, "#!/bin/sh\nfor a in \"$@\"; do echo \"$a\" >> '" + (folder_.path() / "asked").string() +
+                  "'; done\nhead -c \"$JOURNAL_BYTES\" /dev/zero | tr '\\0' x\necho ' key missing'\n");
+    std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
+    const std::string path = std::getenv("PATH");
+    ASSERT_EQ(::setenv("PATH", (folder_.path().string() + ":" + path).c_str(), 1), 0);
+    const command::Target target{folder_.path() / "nobody.sock", folder_.path() / "none.toml"};
+    const auto said = [&](const char* bytes) {
+        ::setenv("JOURNAL_BYTES", bytes, 1);
+        testing::internal::CaptureStderr();
+        EXPECT_EQ(command::status(target, false), 3);
+        return testing::internal::GetCapturedStderr();
+    };
+    const std::string shown = said("3");
+    const std::string cut = said("100000");
+    ::unsetenv("JOURNAL_BYTES");
+    ASSERT_EQ(::setenv("PATH", path.c_str(), 1), 0);
+    EXPECT_THAT(shown,
+                HasSubstr("  log     the last error of touchpoint.service:\n          xxx key missing\n"));
+    EXPECT_THAT(cut, HasSubstr(std::string(4000, 'x')));
+    EXPECT_LT(cut.size(), 6000u);
+    EXPECT_THAT(tests::read_file(folder_.path() / "asked"),
+                AllOf(HasSubstr("_SYSTEMD_UNIT=touchpoint.service\n"), HasSubstr("--priority=err\n"),
+                      HasSubstr("--lines=1\n")));
 }
 
 std::string post(const std::filesystem::path& socket, const std::string& target) {
