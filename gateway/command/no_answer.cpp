@@ -1,36 +1,14 @@
-#include <array>
-#include <cstdio>
 #include <iostream>
-#include <memory>
 #include <string>
 #include <system_error>
 
 #include "config/loader.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/command/systemd.hpp"
 #include "gateway/spoken.hpp"
 
 namespace touchpoint::command {
 namespace {
-
-constexpr std::size_t log_line_bytes_max = 4096;  // the rest of a longer one is left out
-
-// Why it ended or does not start, in its own words, as journald keeps them. Empty: there are none, or we may
-// not see them. By the field that journald itself fills: what systemd says of the unit ("failed") is no
-// reason.
-std::string last_error() {
-    struct Close {
-        void operator()(FILE* pipe) const { ::pclose(pipe); }
-    };
-    const std::unique_ptr<FILE, Close> pipe(
-        ::popen("timeout 5 journalctl _SYSTEMD_UNIT=touchpoint.service --priority=err --lines=1 "
-                "--output=short-iso --no-hostname --no-pager --quiet 2>/dev/null",
-                "re"));
-    std::array<char, log_line_bytes_max> line{};
-    if (!pipe || std::fgets(line.data(), line.size(), pipe.get()) == nullptr) return {};
-    std::string text(line.data());
-    if (text.ends_with('\n')) text.pop_back();
-    return text;
-}
 
 void look_around(const Target& target) {
     const config::Loaded loaded = config::load(target.config);
@@ -49,7 +27,7 @@ void look_around(const Target& target) {
         for (const config::Problem& problem : loaded.problems)
             if (problem.error) std::cerr << "          " << config::to_text(problem) << "\n";
     }
-    if (const std::string error = last_error(); !error.empty())
+    if (const std::string error = last_error_of_gateway(); !error.empty())
         std::cerr << "  log     the last error of touchpoint.service:\n          " << error << "\n";
 }
 

@@ -6,6 +6,7 @@
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
 #include "gateway/command/json_view.hpp"
+#include "gateway/command/systemd.hpp"
 #include "gateway/spoken.hpp"
 
 namespace touchpoint::command {
@@ -71,9 +72,17 @@ int exit_status(std::string_view body) {
     return worst == 2 ? 1 : 0;
 }
 
+std::string broker_unit(std::string_view body) {
+    boost::system::error_code error;
+    const json::value root = json::parse({body.data(), body.size()}, error);
+    if (error || !root.is_object()) return {};
+    const View mqtt = View(&root)["mqtt"];
+    return broker_unit_condition(mqtt["connected"].truth(), mqtt["broker"].text());
+}
+
 }  // namespace
 
-std::string status_text(std::string_view body) {
+std::string status_text(std::string_view body, const std::string& seen_here) {
     boost::system::error_code error;
     const json::value root = json::parse({body.data(), body.size()}, error);
     if (error || !root.is_object()) return {};
@@ -104,7 +113,8 @@ std::string status_text(std::string_view body) {
            (status["box_key"].text() == "credential" ? "a credential of systemd" : "a file on this disk") +
            "\n";
     const json::array& conditions = status["conditions"].items();
-    if (conditions.empty()) return out + "\nAll is well.\n";
+    if (conditions.empty() && seen_here.empty()) return out + "\nAll is well.\n";
+    if (!seen_here.empty()) out += "\n" + seen_here;
     for (const json::value& value : conditions) {
         const View condition(&value);
         out += "\n" + condition["severity"].text() + ": " + condition["what"].text() + "  [" +
@@ -119,12 +129,13 @@ std::string status_text(std::string_view body) {
 int status(const Target& target, bool as_json) {
     const auto answer = ask(target.socket, "/v1/status");
     if (!answer) return no_answer(target, answer.error());
-    const std::string text = as_json ? answer->body : status_text(answer->body);
+    const std::string seen_here = as_json ? std::string() : broker_unit(answer->body);
+    const std::string text = as_json ? answer->body : status_text(answer->body, seen_here);
     if (answer->status != 200 || text.empty())
         return no_answer(target, fail(answer->status == 403 ? Errc::refused : Errc::io,
                                       "HTTP " + std::to_string(answer->status)));
     std::cout << text;
-    return exit_status(answer->body);
+    return seen_here.empty() ? exit_status(answer->body) : 1;
 }
 
 }  // namespace touchpoint::command

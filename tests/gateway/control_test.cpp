@@ -17,6 +17,7 @@
 #include "gateway/backlog.hpp"
 #include "gateway/command/client.hpp"
 #include "gateway/command/commands.hpp"
+#include "gateway/command/systemd.hpp"
 #include "gateway/core/log.hpp"
 #include "gateway/http_server.hpp"
 #include "store/event_reader.hpp"
@@ -288,33 +289,79 @@ TEST_F(ControlTest, ACommandWithoutADaemonKnowsThat) {
               HasSubstr("none.toml: error: there is no such file")));
 }
 
+// Stands in PATH for a tool of systemd: writes down what it was asked, and says what it was told to.
+class FakeTools {
+  public:
+    explicit FakeTools(std::filesystem::path folder)
+        : folder_(std::move(folder)), path_(std::getenv("PATH")) {
+        setenv("PATH", (folder_.string() + ":" + path_).c_str(), 1);
+    }
+    ~FakeTools() { setenv("PATH", path_.c_str(), 1); }
+    FakeTools(const FakeTools&) = delete;
+    FakeTools& operator=(const FakeTools&) = delete;
+    void say(const std::string& tool, const std::string& words) {
+        tests::write_file(folder_ / (tool + ".words"), words);
+        tests::write_file(folder_ / tool, "#!/bin/sh\necho \"$@\" >> '" + (folder_ / tool).string() +
+                                              ".asked'\ncat '" + (folder_ / tool).string() + ".words'\n");
+        std::filesystem::permissions(folder_ / tool, std::filesystem::perms::owner_all);
+    }
+    std::string asked(const std::string& tool) { return tests::read_file(folder_ / (tool + ".asked")); }
+
+  private:
+    std::filesystem::path folder_;
+    std::string path_;
+};
+
 // A start that a person must repair: the reason stands in the log alone.
 TEST_F(ControlTest, ACommandWithoutADaemonShowsItsLastError) {
-    const auto tool = folder_.path() / "journalctl";
-    tests::write_file(
-        tool, "#!/bin/sh\nfor a in \"$@\"; do echo \"$a\" >> '" + (folder_.path() / "asked").string() +
-                  "'; done\nhead -c \"$JOURNAL_BYTES\" /dev/zero | tr '\\0' x\necho ' key missing'\n");
-    std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
-    const std::string path = std::getenv("PATH");
-    ASSERT_EQ(::setenv("PATH", (folder_.path().string() + ":" + path).c_str(), 1), 0);
+    FakeTools tools(folder_.path());
     const command::Target target{folder_.path() / "nobody.sock", folder_.path() / "none.toml"};
-    const auto said = [&](const char* bytes) {
-        ::setenv("JOURNAL_BYTES", bytes, 1);
+    const auto said = [&](const std::string& words) {
+        tools.say("journalctl", words);
         testing::internal::CaptureStderr();
         EXPECT_EQ(command::status(target, false), 3);
         return testing::internal::GetCapturedStderr();
     };
-    const std::string shown = said("3");
-    const std::string cut = said("100000");
-    ::unsetenv("JOURNAL_BYTES");
-    ASSERT_EQ(::setenv("PATH", path.c_str(), 1), 0);
-    EXPECT_THAT(shown,
-                HasSubstr("  log     the last error of touchpoint.service:\n          xxx key missing\n"));
+    EXPECT_THAT(said("key missing\n"),
+                HasSubstr("  log     the last error of touchpoint.service:\n          key missing\n"));
+    EXPECT_THAT(tools.asked("journalctl"), AllOf(HasSubstr("_SYSTEMD_UNIT=touchpoint.service"),
+                                                 HasSubstr("--priority=err"), HasSubstr("--lines=1")));
+    const std::string cut = said(std::string(100'000, 'x'));
     EXPECT_THAT(cut, HasSubstr(std::string(4000, 'x')));
     EXPECT_LT(cut.size(), 6000u);
-    EXPECT_THAT(tests::read_file(folder_.path() / "asked"),
-                AllOf(HasSubstr("_SYSTEMD_UNIT=touchpoint.service\n"), HasSubstr("--priority=err\n"),
-                      HasSubstr("--lines=1\n")));
+    EXPECT_THAT(said(""), Not(HasSubstr("  log  ")));
+}
+
+// Debian's own Mosquitto has the port: the gateway sees a broker and all is well with it.
+TEST_F(ControlTest, ABrokerOfOursThatDoesNotRunIsToldThoughAnotherAnswers) {
+    FakeTools tools(folder_.path());
+    tools.say("journalctl", "1796100887: Error: Address already in use\n");
+    const auto status = [&] {
+        testing::internal::CaptureStdout();
+        const int result = command::status({socket_, folder_.path() / "none.toml"}, false);
+        return std::to_string(result) + "\n" + testing::internal::GetCapturedStdout();
+    };
+    tools.say("systemctl", "running\n");
+    const std::string healthy = status();
+    EXPECT_THAT(healthy, Not(HasSubstr("broker-unit")));
+    tools.say("systemctl", "start\n");  // it takes a while with a long queue
+    EXPECT_EQ(status(), healthy);
+    EXPECT_EQ(tools.asked("journalctl"), "");
+    for (const char* state : {"auto-restart\n", "failed\n"}) {
+        tools.say("systemctl", state);
+        const std::string shown = status();
+        EXPECT_THAT(shown, testing::StartsWith("1\n"));
+        EXPECT_THAT(shown, AllOf(HasSubstr("error: touchpoint-broker.service does not run"),
+                                 HasSubstr("the log: 1796100887: Error: Address already in use\n"),
+                                 Not(HasSubstr("All is well"))));
+    }
+    EXPECT_THAT(tools.asked("journalctl"), HasSubstr("_SYSTEMD_UNIT=touchpoint-broker.service"));
+    EXPECT_THAT(command::broker_unit_condition(true, "mqtt://127.0.0.1:1883"),
+                AllOf(HasSubstr("another broker answers on mqtt://127.0.0.1:1883  [broker-unit]\n"),
+                      HasSubstr("systemctl disable --now mosquitto")));
+    EXPECT_THAT(command::broker_unit_condition(false, "mqtt://127.0.0.1:1883"),
+                AllOf(HasSubstr("does not run  [broker-unit]\n  effect  Devices can send nothing.\n"),
+                      Not(HasSubstr("another"))));
 }
 
 std::string post(const std::filesystem::path& socket, const std::string& target) {
