@@ -29,8 +29,8 @@ int quarantine_show(const Target& target, std::uint64_t sequence);
 int quarantine_retry(const Target& target, const std::string& which);
 int quarantine_discard(const Target& target, const std::string& which);
 
-// Of GET /v1/status; empty: not such an answer. `seen_here`: a condition that the gateway cannot see.
-std::string status_text(std::string_view json, const std::string& seen_here = {});
+// Of GET /v1/status; empty: not such an answer.
+std::string status_text(std::string_view json);
 // Of GET /v1/backlog; empty: not such an answer.
 std::string backlog_text(std::string_view json);
 // Of one line of GET /v1/tail.

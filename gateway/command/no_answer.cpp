@@ -46,7 +46,8 @@ int no_answer(const Target& target, const Error& error) {
                  "disk; nothing\n"
               << "          of that is lost.\n"
               << "  do      systemctl start touchpoint\n"
-              << "          if it does not stay up: journalctl -u touchpoint -n 30\n"
+              << "          if it does not stay up: journalctl -u touchpoint -n 30 (as root, or in the group "
+                 "systemd-journal)\n"
               << "  check   touchpoint status\n";
     look_around(target);
     return 3;

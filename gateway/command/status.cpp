@@ -72,17 +72,9 @@ int exit_status(std::string_view body) {
     return worst == 2 ? 1 : 0;
 }
 
-std::string broker_unit(std::string_view body) {
-    boost::system::error_code error;
-    const json::value root = json::parse({body.data(), body.size()}, error);
-    if (error || !root.is_object()) return {};
-    const View mqtt = View(&root)["mqtt"];
-    return broker_unit_condition(mqtt["connected"].truth(), mqtt["broker"].text());
-}
-
 }  // namespace
 
-std::string status_text(std::string_view body, const std::string& seen_here) {
+std::string status_text(std::string_view body) {
     boost::system::error_code error;
     const json::value root = json::parse({body.data(), body.size()}, error);
     if (error || !root.is_object()) return {};
@@ -113,8 +105,7 @@ std::string status_text(std::string_view body, const std::string& seen_here) {
            (status["box_key"].text() == "credential" ? "a credential of systemd" : "a file on this disk") +
            "\n";
     const json::array& conditions = status["conditions"].items();
-    if (conditions.empty() && seen_here.empty()) return out + "\nAll is well.\n";
-    if (!seen_here.empty()) out += "\n" + seen_here;
+    if (conditions.empty()) return out + "\nAll is well.\n";
     for (const json::value& value : conditions) {
         const View condition(&value);
         out += "\n" + condition["severity"].text() + ": " + condition["what"].text() + "  [" +
@@ -127,15 +118,17 @@ std::string status_text(std::string_view body, const std::string& seen_here) {
 }
 
 int status(const Target& target, bool as_json) {
+    // Asked first: a gateway that is connected after that is connected to another broker.
+    const auto broker_unit = broker_unit_that_does_not_run();
     const auto answer = ask(target.socket, "/v1/status");
     if (!answer) return no_answer(target, answer.error());
-    const std::string seen_here = as_json ? std::string() : broker_unit(answer->body);
-    const std::string text = as_json ? answer->body : status_text(answer->body, seen_here);
+    const std::string body = broker_unit ? with_broker_unit(answer->body, *broker_unit) : answer->body;
+    const std::string text = as_json ? body : status_text(body);
     if (answer->status != 200 || text.empty())
         return no_answer(target, fail(answer->status == 403 ? Errc::refused : Errc::io,
                                       "HTTP " + std::to_string(answer->status)));
     std::cout << text;
-    return seen_here.empty() ? exit_status(answer->body) : 1;
+    return exit_status(body);
 }
 
 }  // namespace touchpoint::command

@@ -312,6 +312,8 @@ class FakeTools {
     std::string path_;
 };
 
+constexpr const char* run_id = "0123456789abcdef0123456789abcdef";
+
 // A start that a person must repair: the reason stands in the log alone.
 TEST_F(ControlTest, ACommandWithoutADaemonShowsItsLastError) {
     FakeTools tools(folder_.path());
@@ -322,46 +324,92 @@ TEST_F(ControlTest, ACommandWithoutADaemonShowsItsLastError) {
         EXPECT_EQ(command::status(target, false), 3);
         return testing::internal::GetCapturedStderr();
     };
-    EXPECT_THAT(said("key missing\n"),
-                HasSubstr("  log     the last error of touchpoint.service:\n          key missing\n"));
-    EXPECT_THAT(tools.asked("journalctl"), AllOf(HasSubstr("_SYSTEMD_UNIT=touchpoint.service"),
-                                                 HasSubstr("--priority=err"), HasSubstr("--lines=1")));
+    tools.say("systemctl", "SubState=failed\nInvocationID=" + std::string(run_id) + "\n");
+    EXPECT_THAT(
+        said("key \x1b[2Jmissing\nanother\n"),
+        AllOf(HasSubstr("  log     the last error of touchpoint.service:\n          key  [2Jmissing\n"),
+              Not(HasSubstr("another"))));
+    EXPECT_THAT(tools.asked("systemctl"), HasSubstr("show touchpoint.service --property="));
+    EXPECT_THAT(tools.asked("journalctl"),
+                HasSubstr("_SYSTEMD_UNIT=touchpoint.service _SYSTEMD_INVOCATION_ID=" + std::string(run_id) +
+                          " --priority=err --lines=1"));
     const std::string cut = said(std::string(100'000, 'x'));
     EXPECT_THAT(cut, HasSubstr(std::string(4000, 'x')));
     EXPECT_LT(cut.size(), 6000u);
     EXPECT_THAT(said(""), Not(HasSubstr("  log  ")));
+    // It never ran, or that is no id: then there is nothing of this run.
+    for (const char* id : {"", "$(reboot)", "0123"}) {
+        tools.say("systemctl", "InvocationID=" + std::string(id) + "\n");
+        EXPECT_THAT(said("old\n"), Not(HasSubstr("  log  "))) << id;
+    }
+}
+
+class BrokerUnitTest : public ControlTest {
+  protected:
+    void unit(const std::string& state, const std::string& enabled = "enabled", int restarts = 0) {
+        tools_.say("systemctl", "SubState=" + state + "\nUnitFileState=" + enabled + "\nNRestarts=" +
+                                    std::to_string(restarts) + "\nInvocationID=" + run_id + "\n");
+    }
+    std::string shown(bool as_json) {
+        testing::internal::CaptureStdout();
+        const int result = command::status({socket_, folder_.path() / "none.toml"}, as_json);
+        return std::to_string(result) + "\n" + testing::internal::GetCapturedStdout();
+    }
+    FakeTools tools_{folder_.path()};
+};
+
+TEST_F(BrokerUnitTest, IsNotSpokenOfWhereItRunsOrNobodyWantsIt) {
+    tools_.say("journalctl", "");
+    unit("running");
+    EXPECT_THAT(shown(false), Not(HasSubstr("broker-unit")));
+    unit("start");  // it takes a while with a long queue
+    EXPECT_THAT(shown(false), Not(HasSubstr("broker-unit")));
+    unit("dead", "disabled");
+    EXPECT_THAT(shown(false), Not(HasSubstr("broker-unit")));
+    unit("dead", "");  // there is no such unit
+    EXPECT_THAT(shown(true), Not(HasSubstr("broker-unit")));
+    EXPECT_EQ(tools_.asked("journalctl"), "");
+}
+
+TEST_F(BrokerUnitTest, IsAnErrorWhereItShouldRunAndDoesNot) {
+    tools_.say("journalctl", "1796100887: Error: Address already in use\n");
+    const auto is_told = [&] {
+        const std::string text = shown(false);
+        EXPECT_THAT(text, testing::StartsWith("1\n"));
+        EXPECT_THAT(text, AllOf(HasSubstr("error: touchpoint-broker.service does not run"),
+                                HasSubstr(": 1796100887: Error: Address already in use  [broker-unit]\n"),
+                                HasSubstr("systemctl disable --now mosquitto")));
+        EXPECT_THAT(shown(true), AllOf(testing::StartsWith("1\n"), HasSubstr("\"code\":\"broker-unit\"")));
+    };
+    for (const char* state : {"auto-restart", "auto-restart-queued", "failed", "dead"}) {
+        SCOPED_TRACE(state);
+        unit(state);
+        is_told();
+    }
+    unit("start", "enabled", 3);
+    is_told();
+    EXPECT_THAT(tools_.asked("systemctl"), HasSubstr("show touchpoint-broker.service --property="));
+    EXPECT_THAT(tools_.asked("journalctl"),
+                HasSubstr("_SYSTEMD_UNIT=touchpoint-broker.service _SYSTEMD_INVOCATION_ID=" +
+                          std::string(run_id) + " --grep=Error"));
 }
 
 // Debian's own Mosquitto has the port: the gateway sees a broker and all is well with it.
-TEST_F(ControlTest, ABrokerOfOursThatDoesNotRunIsToldThoughAnotherAnswers) {
-    FakeTools tools(folder_.path());
-    tools.say("journalctl", "1796100887: Error: Address already in use\n");
-    const auto status = [&] {
-        testing::internal::CaptureStdout();
-        const int result = command::status({socket_, folder_.path() / "none.toml"}, false);
-        return std::to_string(result) + "\n" + testing::internal::GetCapturedStdout();
+TEST(BrokerUnitConditionTest, AnotherBrokerThatAnswersIsNamedAndOneElsewhereIsNoneOfOurs) {
+    const auto told = [](const std::string& connected, const std::string& url, const std::string& why) {
+        return command::with_broker_unit(R"({"conditions":[{"code":"x"}],"mqtt":{"connected":)" + connected +
+                                             R"(,"broker":")" + url + "\"}}",
+                                         {why});
     };
-    tools.say("systemctl", "running\n");
-    const std::string healthy = status();
-    EXPECT_THAT(healthy, Not(HasSubstr("broker-unit")));
-    tools.say("systemctl", "start\n");  // it takes a while with a long queue
-    EXPECT_EQ(status(), healthy);
-    EXPECT_EQ(tools.asked("journalctl"), "");
-    for (const char* state : {"auto-restart\n", "failed\n"}) {
-        tools.say("systemctl", state);
-        const std::string shown = status();
-        EXPECT_THAT(shown, testing::StartsWith("1\n"));
-        EXPECT_THAT(shown, AllOf(HasSubstr("error: touchpoint-broker.service does not run"),
-                                 HasSubstr("the log: 1796100887: Error: Address already in use\n"),
-                                 Not(HasSubstr("All is well"))));
-    }
-    EXPECT_THAT(tools.asked("journalctl"), HasSubstr("_SYSTEMD_UNIT=touchpoint-broker.service"));
-    EXPECT_THAT(command::broker_unit_condition(true, "mqtt://127.0.0.1:1883"),
-                AllOf(HasSubstr("another broker answers on mqtt://127.0.0.1:1883  [broker-unit]\n"),
-                      HasSubstr("systemctl disable --now mosquitto")));
-    EXPECT_THAT(command::broker_unit_condition(false, "mqtt://127.0.0.1:1883"),
-                AllOf(HasSubstr("does not run  [broker-unit]\n  effect  Devices can send nothing.\n"),
-                      Not(HasSubstr("another"))));
+    EXPECT_THAT(told("true", "mqtt://127.0.0.1:1883", ""),
+                AllOf(HasSubstr("does not run, and another broker answers on mqtt://127.0.0.1:1883\""),
+                      HasSubstr("disable --now mosquitto"), HasSubstr(R"(},{"code":"x"}])")));
+    EXPECT_THAT(
+        told("false", "mqtt://localhost:1883", "Error: no such file"),
+        AllOf(HasSubstr("does not run: Error: no such file\""), Not(HasSubstr("another broker answers")),
+              Not(HasSubstr("disable --now")), HasSubstr("journalctl -u touchpoint-broker")));
+    EXPECT_THAT(told("true", "mqtts://broker.example:8883", "Error"), Not(HasSubstr("broker-unit")));
+    EXPECT_EQ(command::with_broker_unit("no JSON", {}), "no JSON");
 }
 
 std::string post(const std::filesystem::path& socket, const std::string& target) {

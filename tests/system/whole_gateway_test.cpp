@@ -92,6 +92,7 @@ TEST_F(WholeGatewayTest, ThreadsThatNobodyWaitsForGiveWay) {
         nice[name] = getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoi(thread.path().filename())));
     }
     const int as_others = getpriority(PRIO_PROCESS, 0);
+    if (as_others > 5) GTEST_SKIP() << "SKIPPED: this test itself gives way further than they do";
     EXPECT_EQ(nice["touchpointd"], as_others);
     EXPECT_EQ(nice["store"], as_others);
     EXPECT_EQ(nice["reader"], 5);
